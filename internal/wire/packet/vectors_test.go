@@ -81,10 +81,10 @@ func firstPacket(t *testing.T, file []byte) (dlt uint32, data []byte) {
 func checkVector(t *testing.T, want map[string]string, h *Header, err error) {
 	t.Helper()
 	stack := strings.Split(want["protocols"], ":")
-	outer := ""
-	for _, p := range stack {
+	outer, upper := "", ""
+	for i, p := range stack {
 		if p == "ip" || p == "ipv6" {
-			outer = p
+			outer, upper = p, stack[i+1]
 			break
 		}
 	}
@@ -110,8 +110,7 @@ func checkVector(t *testing.T, want map[string]string, h *Header, err error) {
 		}
 	}
 	for _, proto := range []string{"tcp", "udp"} {
-		direct := strings.Contains(want["protocols"], ":"+outer+":"+proto)
-		if !direct {
+		if upper != proto {
 			continue
 		}
 		sp, dp := strconv.Itoa(int(h.Src.Port())), strconv.Itoa(int(h.Dst.Port()))
