@@ -144,7 +144,7 @@ func BeaconScore(times, sizes []float64, start, window float64) (score float64, 
 	bars := beaconHistogram(sorted, start, window)
 	parts = BeaconParts{
 		Interval:  IntervalScore(sorted),
-		Size:      regularity(slices.Sorted(slices.Values(sizes)), 0),
+		Size:      regularity(slices.Sorted(slices.Values(sizes)), 1),
 		Histogram: histogramScore(bars),
 		Duration:  durationScore(bars, (sorted[len(sorted)-1]-sorted[0])/window),
 	}
@@ -172,14 +172,15 @@ func IntervalScore(sorted []float64) float64 {
 }
 
 // regularity is the mean of the symmetry and the tightness of a sorted sample,
-// and 0 for an empty one. A median below 1 gives the tightness lowMedian.
-func regularity(sorted []float64, lowMedian float64) float64 {
+// and 0 for an empty one. The tightness is 0 for a median that is 0 or below
+// least.
+func regularity(sorted []float64, least float64) float64 {
 	if len(sorted) == 0 {
 		return 0
 	}
 	q1, q2, q3 := quartiles(sorted)
-	tight := lowMedian
-	if q2 >= 1 {
+	tight := 0.0
+	if q2 >= least && q2 > 0 {
 		tight = math.Max(0, (q2-medianDeviation(sorted, q2))/q2)
 	}
 	return (1 - math.Abs(Bowley(q1, q2, q3)) + tight) / 2

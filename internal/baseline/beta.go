@@ -15,7 +15,7 @@ func BetaUCB95(k, n uint64) float64 { return BetaQuantile(k, n, 0.95) }
 // cornishFisherMin is the smaller beta parameter from which the Cornish-Fisher
 // expansion to the fourth cumulant is used: its absolute error in the share is
 // then below 1e-9 for the quantiles of the rules (checked against bisection).
-const cornishFisherMin = 5e5
+const cornishFisherMin = 2e4
 
 // BetaQuantile returns the q quantile of Beta(1+k, 1+n-k) for q in (0,1), 0 for
 // q <= 0 and 1 for q >= 1. k > n is read as k = n.
@@ -26,6 +26,10 @@ func BetaQuantile(k, n uint64, q float64) float64 {
 		return 0
 	case q >= 1:
 		return 1
+	}
+	if k > n-k {
+		// The smaller quantile is found with full relative precision.
+		return 1 - BetaQuantile(n-k, n, 1-q)
 	}
 	a, b := float64(k)+1, float64(n-k)+1
 	x := betaQuantileStart(a, b, q)
@@ -105,36 +109,37 @@ func logBetaInc(x, xc, a, b float64) (logP, logQ float64) {
 // does not fall with the size of a and b.
 func logBetaPrefactor(x, xc, a, b float64) float64 {
 	s := a + b
-	return -deviance(a, s*x) - deviance(b, s*xc) +
+	// The differences to the expectations are equal and opposite; the smaller of x
+	// and xc gives them without the rounding of the larger.
+	d := a - s*x
+	if xc < x {
+		d = s*xc - b
+	}
+	return -deviance(a, s*x, d) - deviance(b, s*xc, -d) +
 		0.5*math.Log(a*(b/s)/(2*math.Pi)) -
 		stirlingError(a) - stirlingError(b) + stirlingError(s)
 }
 
-// deviance returns v*ln(v/m) + m - v for v > 0, m > 0 without cancellation when
-// v is near m.
-func deviance(v, m float64) float64 {
-	d := v - m
-	if math.Abs(d) < 0.1*(v+m) {
-		// ln(v/m) = 2*atanh(u) with u = (v-m)/(v+m); the first term of the series
-		// and the difference combine to d*u.
-		u := d / (v + m)
-		s := d * u
-		if s == 0 {
-			return 0
-		}
-		e := 2 * v * u
-		u2 := u * u
-		for j := 1; j < 64; j++ {
-			e *= u2
-			next := s + e/float64(2*j+1)
-			if next == s {
-				break
-			}
-			s = next
-		}
-		return s
+// deviance returns v*ln(v/m) + m - v for v > 0 and m > 0, where d = v-m, without
+// cancellation when d is small.
+func deviance(v, m, d float64) float64 {
+	u := d / (v + m)
+	if math.Abs(u) >= 0.1 {
+		return v*math.Log(v/m) - d
 	}
-	return v*math.Log(v/m) + m - v
+	// ln(v/m) = 2*atanh(u); the first term of its series and the difference
+	// combine to d*u.
+	s := d * u
+	e := 2 * v * u
+	for j := 1; j < 64; j++ {
+		e *= u * u
+		next := s + e/float64(2*j+1)
+		if next == s {
+			break
+		}
+		s = next
+	}
+	return s
 }
 
 // stirlingError returns ln Gamma(v) - [(v-1/2)*ln v - v + ln(2*pi)/2] for v > 0.

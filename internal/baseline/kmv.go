@@ -53,7 +53,7 @@ func (s *KMV) Add(hash uint64, key string, count uint64) {
 	if found {
 		e := &s.Entries[i]
 		e.Count = addSat(e.Count, count)
-		e.Key = min(e.Key, key)
+		e.Key = firstKey(e.Key, key)
 		return
 	}
 	if len(s.Entries) >= k {
@@ -92,7 +92,7 @@ func (s *KMV) join(o *KMV, add func(a, b uint64) uint64) {
 			j++
 		default:
 			a, b := s.Entries[i], o.Entries[j]
-			out = append(out, KMVEntry{Hash: a.Hash, Count: add(a.Count, b.Count), Key: min(a.Key, b.Key)})
+			out = append(out, KMVEntry{Hash: a.Hash, Count: add(a.Count, b.Count), Key: firstKey(a.Key, b.Key)})
 			i++
 			j++
 		}
@@ -153,6 +153,14 @@ func (s *KMV) Top(n int) []KMVEntry {
 		return cmp.Compare(a.Hash, b.Hash)
 	})
 	return out[:max(0, min(n, len(out)))]
+}
+
+// firstKey returns the smaller of two names that is not empty.
+func firstKey(a, b string) string {
+	if a == "" || b == "" {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 func addSat(a, b uint64) uint64 {

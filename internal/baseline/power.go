@@ -89,5 +89,5 @@ func poissonPMF(v, mean float64) float64 {
 	if v == 0 {
 		return math.Exp(-mean)
 	}
-	return math.Exp(-deviance(v, mean)-stirlingError(v)) / math.Sqrt(2*math.Pi*v)
+	return math.Exp(-deviance(v, mean, v-mean)-stirlingError(v)) / math.Sqrt(2*math.Pi*v)
 }

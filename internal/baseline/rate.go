@@ -81,6 +81,10 @@ func Discount(w time.Duration) float64 {
 // as it is, because nothing is expected yet. A window with e or window not above
 // 0, or with y that is negative or not finite, is ignored.
 //
+// The cut is as strict as it reads: while the predictive expects so little that
+// its Q99 is 0, no count is learnt at all, and from a prior far too low a
+// baseline climbs by powers of the exposure, not at once.
+//
 // The caller leaves out windows with an open alert episode of the key, partial
 // panes and an unknown sampling rate.
 func (r *Rate) Update(y float64, e float64, window time.Duration, at int64, p Prior) {

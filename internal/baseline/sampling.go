@@ -95,6 +95,35 @@ func PoissonInterval95(x uint64) (lo, hi float64) {
 	return lo, v * c * c * c
 }
 
+// CPktInterval95 returns the two-sided 95 % interval of CPkt, N/k times that of
+// the Poisson mean of x. At n = 1 it covers the spread of k that one count shows,
+// not an error of sampling. It is (0, 0) when there is no estimate.
+func CPktInterval95(n uint32, x uint64, k float64) (lo, hi float64) {
+	if n == 0 || !(k > 0) {
+		return 0, 0
+	}
+	lo, hi = PoissonInterval95(x)
+	return lo * float64(n) / k, hi * float64(n) / k
+}
+
+// C2Interval95 returns the two-sided 95 % interval of C2. The spread is that of
+// the SYN-only flows, each of which stands for N connections; the lower end is
+// not below the flows observed. At n = 1 both ends are flows. It is (0, 0) when
+// the rate is unknown.
+func C2Interval95(n uint32, flows, synOnly uint64) (lo, hi float64) {
+	f := float64(flows)
+	switch n {
+	case 0:
+		return 0, 0
+	case 1:
+		return f, f
+	}
+	synOnly = min(synOnly, flows)
+	lo, hi = PoissonInterval95(synOnly)
+	rest := f - float64(synOnly)
+	return math.Max(f, rest+lo*float64(n)), rest + hi*float64(n)
+}
+
 // LowerConnections returns L, the lower bound on the true number of connections
 // of a key: max(D, N*GQ05(X)/k), where d distinct client ports and x client
 // packets were sampled. With an unknown rate (n = 0) or k <= 0 it is D. At n = 1
