@@ -39,7 +39,14 @@ func TestEstimatorsFixed(t *testing.T) {
 		absNear(t, "estimate without rate", v, 0, 0)
 	}
 	lo, hi := CPktInterval95(1000, 8, 13)
-	absNear(t, "ratio of the interval of C_pkt", hi/lo, 15.763/3.4531, 0.01) // exact interval of a Poisson mean after 8 events
+	// The exact interval of a Poisson mean after 8 events is [3.4538, 15.7632].
+	relNear(t, "lower end of C_pkt", lo, 3.4538*1000/13, 0.005)
+	relNear(t, "upper end of C_pkt", hi, 15.7632*1000/13, 0.005)
+	if lo, hi := CPktInterval95(0, 8, 13); lo != 0 || hi != 0 {
+		t.Errorf("interval without a rate: [%g,%g]", lo, hi)
+	}
+	absNear(t, "rate of no pane", RateLower(10, 5, 0), 0, 0)
+	absNear(t, "prediction of nothing", Rarefy(0, 0, 0.5), 0, 0)
 	for _, c := range []struct {
 		n              uint32
 		flows, synOnly uint64
