@@ -107,9 +107,9 @@ func TestBetaProperties(t *testing.T) {
 		if k < n && BetaLCB95(k+1, n) < lo {
 			t.Fatal("LCB decreases in k")
 		}
-		// A change of 1e-7 (a tenth of the tolerance) in x must cross the quantile.
+		// A change of 1e-9 in x must cross the quantile.
 		for q, x := range map[float64]float64{0.05: lo, 0.95: hi} {
-			for _, d := range []float64{-1e-7, 1e-7} {
+			for _, d := range []float64{-1e-9, 1e-9} {
 				y := x + d
 				if y <= 0 || y >= 1 {
 					continue
