@@ -1,0 +1,362 @@
+package detect
+
+import (
+	"encoding/binary"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/baseline"
+)
+
+// activity is the state of one service in one direction of one resource.
+type activity struct {
+	key   actKey
+	svc   *service
+	pairs map[peerKey]*pair
+	last  int64
+	// own counts contacts by own address: the alert names the busiest.
+	own map[netip.Addr]uint64
+	// touched lists, by horizon, the peers seen in the slot number slot.
+	touched [2][]peerKey
+	slot    [2]int64
+
+	newPeer [2]baseline.Rate // connections of a new peer in a window
+	uniq    [2]baseline.Rate // peers with login-like evidence in a window
+	cusum   baseline.Cusum
+	learnt  [2]int64 // end of the newest window that was learnt
+	first   int64
+}
+
+// ownRate is the history of a known peer: what it did in windows in which it
+// was active.
+type ownRate = baseline.Rate
+
+func newActivity(key actKey, svc *service) *activity {
+	return &activity{key: key, svc: svc, pairs: make(map[peerKey]*pair), own: make(map[netip.Addr]uint64)}
+}
+
+// busyRecords is the number of records of a slot from which a pair keeps
+// sample records: below it no rule can fire.
+const busyRecords = 4
+
+// maxOwn bounds the own addresses that are counted for the name on the alert.
+const maxOwn = 16
+
+// add counts one session of the service.
+func (a *activity) add(d *Detector, r *resource, s *session) {
+	c := s.c
+	k := peerOf(c.Peer.Addr())
+	p := a.pairs[k]
+	if p == nil {
+		if !r.admit(d, s.out, k) {
+			return
+		}
+		p = &pair{key: k, example: addrKey(c.Peer.Addr()), first: c.Start, last: c.End}
+		a.pairs[k] = p
+	}
+	if full := addrKey(c.Peer.Addr()); full.compare(p.example) < 0 {
+		p.example = full
+	}
+	p.last, p.allowed, p.isOwn, p.intel = max(p.last, c.End), c.Allowed, c.PeerIsOwn, c.PeerIntel
+	p.first = min(p.first, c.Start)
+	p.markDay(c.End)
+	a.last = max(a.last, c.End)
+	if a.first == 0 {
+		a.first = c.End
+	}
+	if _, ok := a.own[c.Own.Addr()]; ok || len(a.own) < maxOwn {
+		a.own[c.Own.Addr()]++
+	}
+	for h := hour; h <= day; h++ {
+		n := floorDiv(c.End, h.slot())
+		if a.slot[h] != n {
+			a.slot[h], a.touched[h] = n, a.touched[h][:0]
+		}
+		sc := p.at(h, n)
+		if sc.first == 0 && sc.last == 0 && sc.recs == 0 {
+			a.touched[h] = append(a.touched[h], k)
+			sc.first = c.Start
+		}
+		before := sc.connections()
+		sc.record(s, a.svc)
+		if grown := sc.connections() - before; grown > 0 {
+			i := (c.End - n*h.slot()) * int64(len(sc.series)) / h.slot()
+			sc.series[i] += uint32(min(grown, 1<<31)) //nolint:gosec // bounded
+		}
+		if h == hour && sc.recs > busyRecords {
+			rec := evidenceOf(c)
+			p.keepRecord(rec, recordHash(&rec))
+		}
+	}
+}
+
+// record adds one session to a slot.
+func (c *counts) record(s *session, svc *service) {
+	k := s.c.Known
+	c.first, c.last = min(c.first, s.c.Start), max(c.last, s.c.End)
+	c.xr, c.br = c.xr+s.rev.Packets, c.br+s.rev.Bytes
+	c.lacks |= (weir.HasPackets | weir.HasBytes) &^ k
+	if s.c.Proto == weir.ProtoTCP {
+		c.lacks |= weir.HasFlags &^ k
+	}
+	if !s.hasFwd {
+		return
+	}
+	c.recs++
+	c.xf, c.bf = c.xf+s.fwd.Packets, c.bf+s.fwd.Bytes
+	weight := max(s.fwd.Packets, 1)
+	c.nw += weight
+	c.nx += weight * uint64(s.c.Sampling)
+	c.noRate = c.noRate || s.c.Sampling == 0
+	c.thin = c.thin || s.c.Sampling > 1
+	c.source = max(c.source, s.c.SamplingSource)
+	syn, ctl := s.marks()
+	c.syn, c.ctl = c.syn+syn, c.ctl+ctl
+	if syn == 1 && s.fwd.Packets == 1 {
+		c.synRec++
+	}
+	begins := false
+	if k.Has(weir.HasFlags) && s.c.Proto == weir.ProtoTCP {
+		f := s.fwd.Flags
+		if !s.flagsApart {
+			f |= s.rev.Flags
+		}
+		if begins = f&weir.SYN != 0; begins {
+			c.starts++
+		}
+	} else {
+		before := c.loose.len()
+		if s.client == 0 {
+			c.starts++
+			begins = true
+		} else {
+			c.loose.add(s.client)
+			begins = c.loose.len() > before
+		}
+	}
+	if s.client != 0 {
+		c.ports.add(s.client)
+	}
+	if !begins || !s.completed() {
+		return
+	}
+	c.done++
+	if !k.Has(weir.HasPackets) || svc.inRange(s.fwd.Packets) {
+		c.within++
+	}
+}
+
+func evidenceOf(c *weir.Contact) weir.RecordEvidence {
+	e := weir.RecordEvidence{
+		Start: c.Start, End: c.End, Src: c.Own, Dst: c.Peer, Proto: c.Proto, Flags: c.Out.Flags,
+		Packets: c.Out.Packets, Bytes: c.Out.Bytes, Sampling: c.Sampling, Exporter: c.Exporter,
+	}
+	if !c.FromOwn {
+		e.Src, e.Dst, e.Flags, e.Packets, e.Bytes = c.Peer, c.Own, c.In.Flags, c.In.Packets, c.In.Bytes
+	}
+	return e
+}
+
+// recordHash orders records for the choice of samples: a function of the
+// record alone.
+func recordHash(e *weir.RecordEvidence) uint64 {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(e.Start))
+	binary.BigEndian.PutUint64(b[8:], uint64(e.End))
+	h := mix(binary.BigEndian.Uint64(b[:8]) ^ mix(binary.BigEndian.Uint64(b[8:])))
+	s, t := peerKey(e.Src.Addr().As16()), peerKey(e.Dst.Addr().As16())
+	h = mix(h ^ s.hash() ^ uint64(e.Src.Port())<<16 ^ uint64(e.Dst.Port()))
+	return mix(h ^ t.hash()*3 ^ e.Packets<<32 ^ e.Bytes)
+}
+
+// ownAddr returns the own address that carried most of the activity, the
+// lowest on ties.
+func (a *activity) ownAddr() netip.Addr {
+	var best netip.Addr
+	var n uint64
+	for _, addr := range slices.SortedFunc(maps.Keys(a.own), netip.Addr.Compare) {
+		if a.own[addr] > n {
+			best, n = addr, a.own[addr]
+		}
+	}
+	return best
+}
+
+// seen is one peer of a window with what the rules derive from it.
+type seen struct {
+	p     *pair
+	c     counts
+	n     uint32  // sampling interval, 0 unknown
+	exact bool    // nothing was sampled
+	y     uint64  // connections at the sampled scale
+	lower float64 // L, the lower bound on the true number of connections
+	auth  bool    // login-like evidence
+	// d and conns replace the distinct ports and connections of c where several
+	// peers are pooled.
+	d, conns uint64
+}
+
+// distinct returns D of the evidence.
+func (s *seen) distinct() uint64 {
+	if s.d > 0 {
+		return s.d
+	}
+	return s.c.distinct()
+}
+
+// connections returns the connections seen.
+func (s *seen) connections() uint64 {
+	if s.conns > 0 {
+		return s.conns
+	}
+	return s.c.connections()
+}
+
+// look derives the evidence of one peer in one window.
+func (a *activity) look(p *pair, c counts) seen {
+	s := seen{p: p, c: c, n: c.rate()}
+	s.exact = s.n == 1
+	switch {
+	case s.exact:
+		// Where packets are counted, connections that fit the service's range
+		// count (section 7.1); otherwise all that completed, as far as known.
+		s.y = c.within
+		s.lower = float64(s.y)
+		s.auth = c.done >= 2
+	case s.n == 0:
+		s.y, s.lower = c.distinct(), float64(c.distinct())
+		s.auth = c.xf > c.syn
+	default:
+		s.y = c.distinct()
+		s.lower = baseline.LowerConnections(s.n, c.xf, s.y, a.svc.k)
+		s.auth = c.xf > c.syn
+	}
+	return s
+}
+
+// evaluate runs pair and aggregate rules for the windows that end at t.
+func (a *activity) evaluate(d *Detector, r *resource, t int64, emit func(weir.Finding)) {
+	for h := hour; h <= day; h++ {
+		if t%h.slot() != 0 || a.slot[h] != t/h.slot()-1 || len(a.touched[h]) == 0 {
+			continue
+		}
+		slices.SortFunc(a.touched[h], peerKey.compare)
+		var firing []verdict
+		for _, k := range a.touched[h] {
+			p := a.pairs[k]
+			if p == nil {
+				continue
+			}
+			c, _ := p.window(h, t/h.slot()-1)
+			if v, ok := a.judgePair(d, r, a.look(p, c), h, t); ok {
+				firing = append(firing, v)
+			}
+		}
+		absorbed := a.aggregateRule(d, r, h, t, emit)
+		for _, v := range firing {
+			v.s.p.fired = t
+			if absorbed != nil && absorbed(v.s) {
+				continue
+			}
+			r.fire(d, a.pairFinding(d, r, &v, h, t), emit)
+		}
+	}
+}
+
+// expose is the exposure of one new peer in one window: the probability that a
+// connection of the service's mean length is seen at all (R12).
+func (a *activity) expose(n uint32) float64 { return baseline.Inclusion(max(n, 1), 1, a.svc.k) }
+
+// learn lets the baselines learn the windows that close at t. Windows in which
+// a rule fired teach nothing of the peers that fired, so that an attacker cannot
+// become normal.
+func (a *activity) learn(d *Detector, r *resource, t int64) {
+	for h := hour; h <= day; h++ {
+		w := int64(h.window())
+		if t%w != 0 {
+			continue
+		}
+		if a.learnt[h] == 0 {
+			a.learnt[h] = floorDiv(a.first, w) * w
+		}
+		if idle := (t-a.learnt[h])/w - 1; idle > 0 {
+			a.newPeer[h].UpdateIdle(idle, 0, h.window(), t-w)
+			a.uniq[h].UpdateIdle(idle, h.hours(), h.window(), t-w)
+			if h == hour {
+				a.cusum = baseline.Cusum{}
+			}
+		}
+		a.learnt[h] = t
+		a.learnWindow(d, r, h, t)
+	}
+}
+
+func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
+	fam := &d.fam[a.svc.family]
+	prior := a.pairPrior(fam)
+	var ys []float64
+	var n uint32 = 1
+	u := uint64(0)
+	rateKnown := true
+	for _, k := range slices.SortedFunc(maps.Keys(a.pairs), peerKey.compare) {
+		p := a.pairs[k]
+		c, ok := p.window(h, t/h.slot()-1)
+		if !ok || c.recs == 0 {
+			continue
+		}
+		s := a.look(p, c)
+		if s.n == 0 {
+			rateKnown = false
+			continue
+		}
+		n = max(n, s.n)
+		if a.countsForPeers(s, t-int64(h.window())) {
+			u++
+		}
+		if p.fired > t-int64(h.window()) {
+			continue
+		}
+		if p.regular(t) || p.own[h].Windows > 0 {
+			p.own[h].Update(float64(s.y), a.expose(s.n), h.window(), t, a.ownPrior(h, prior))
+		}
+		if !p.regular(t) {
+			if bitsActive(p.days) >= 2 && p.own[h].Windows == 0 {
+				p.own[h].Update(float64(s.y), a.expose(s.n), h.window(), t, a.ownPrior(h, prior))
+			}
+			ys = append(ys, float64(s.y))
+		}
+	}
+	if !rateKnown {
+		return
+	}
+	a.newPeer[h].UpdateEach(ys, a.expose(n), h.window(), t, prior)
+	if !r.isOpen(a.aggregateKey(), t) {
+		up := a.peerPrior(fam)
+		e := a.peerExposure(h, n)
+		if h == hour && !a.key.out && a.uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm) > 0 {
+			a.cusum.Add(u, a.uniq[h].Shape(), a.uniq[h].Mean(up)*e, t-int64(h.window()))
+		}
+		a.uniq[h].Update(float64(u), e, h.window(), t, up)
+	}
+}
+
+// prune forgets peers that neither a window nor the regular set needs.
+func (a *activity) prune(r *resource, d *Detector, t int64) {
+	dir := 0
+	if a.key.out {
+		dir = 1
+	}
+	const keep = int64(30 * 24 * time.Hour)
+	for k, p := range a.pairs {
+		idle := t - p.last
+		once := bitsActive(p.days) < 2 && !a.key.out && idle > int64(48*time.Hour)
+		if idle > keep || once {
+			delete(a.pairs, k)
+			r.pairCount[dir]--
+			d.pairs--
+		}
+	}
+}

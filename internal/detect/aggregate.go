@@ -1,0 +1,296 @@
+package detect
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/baseline"
+)
+
+// Constants of the aggregate rule (sections 7.2 and 8.11).
+const (
+	aggregateThreshold = 4   // S_a
+	spreadMin          = 5   // 1/G
+	spreadShare        = 0.5 // largest share of one peer
+	contactPeers       = 25  // new destinations on contact evidence alone, N = 1
+	aggregateQuiet     = 2 * time.Hour
+)
+
+// peerPrior is the service prior of the number of peers, in events per hour
+// (section 5): new peers an hour of an exposed service, or new destinations.
+func (a *activity) peerPrior(f *settings) baseline.Prior {
+	if a.key.out {
+		return baseline.Prior{A0: f.PriorDestinations, B0: 24}
+	}
+	return baseline.Prior{A0: 24 * f.PriorPeers, B0: 24}
+}
+
+// peerExposure is the exposure of one window for the number of peers, in hours
+// of full visibility: a peer of one login is seen with the probability that one
+// of its packets is sampled.
+func (a *activity) peerExposure(h horizon, n uint32) float64 { return h.hours() * a.expose(n) }
+
+// countsForPeers reports whether a peer is part of U: login-like evidence, and
+// for outgoing traffic a destination first contacted inside the window
+// (section 8.11).
+func (a *activity) countsForPeers(s seen, from int64) bool {
+	return s.auth && (!a.key.out || s.p.first >= from)
+}
+
+func (a *activity) aggregateType() weir.AlertType {
+	switch {
+	case a.svc.family == famSSH && a.key.out:
+		return weir.SSHOutgoingOneToMany
+	case a.svc.family == famSSH:
+		return weir.SSHIncomingManyToOne
+	case a.svc.family == famRDP && a.key.out:
+		return weir.RDPOutgoingOneToMany
+	case a.svc.family == famRDP:
+		return weir.RDPIncomingManyToOne
+	}
+	return ""
+}
+
+func (a *activity) aggregateKey() episodeKey {
+	return episodeKey{a.aggregateType(), strconv.Itoa(int(a.key.port.port))}
+}
+
+// crowd is the peers of one window taken together.
+type crowd struct {
+	all    []seen // every peer that may count, by key
+	auth   []seen // of these, the ones with login-like evidence
+	pooled counts
+	n      uint32
+	exact  bool
+}
+
+// gather collects the peers of the window that ends with slot last.
+func (a *activity) gather(h horizon, last, from int64) (c crowd, ok bool) {
+	c.n, c.exact = 1, true
+	for _, k := range slices.SortedFunc(maps.Keys(a.pairs), peerKey.compare) {
+		p := a.pairs[k]
+		if p.allowed || !a.key.out && p.isOwn {
+			continue
+		}
+		w, active := p.window(h, last)
+		if !active || w.recs == 0 {
+			continue
+		}
+		s := a.look(p, w)
+		if s.n == 0 {
+			return c, false // without a rate there is no anomaly (P23)
+		}
+		if a.key.out && p.first < from {
+			continue
+		}
+		c.n, c.exact = max(c.n, s.n), c.exact && s.exact
+		c.all = append(c.all, s)
+		if s.auth {
+			c.auth = append(c.auth, s)
+			c.pooled.merge(&s.c)
+		}
+	}
+	return c, len(c.all) > 0
+}
+
+// aggregateRule runs ManyToOne (incoming) and OneToMany (outgoing). It returns
+// a test for the pairs that the aggregate absorbs, nil when it did not fire.
+func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, emit func(weir.Finding)) func(seen) bool {
+	typ := a.aggregateType()
+	if typ == "" || d.disabled[typ] || !d.fam[a.svc.family].Enabled {
+		return nil
+	}
+	from := t - int64(h.window())
+	c, ok := a.gather(h, t/h.slot()-1, from)
+	if !ok {
+		return nil
+	}
+	fam := &d.fam[a.svc.family]
+	members, contact := c.auth, false
+	if len(members) < fam.MinPeers {
+		if !a.key.out || !c.exact || len(c.all) < contactPeers {
+			return nil
+		}
+		members, contact = c.all, true
+	}
+	dir := 0
+	if a.key.out {
+		dir = 1
+	}
+	u := uint64(len(members)) << min(r.level[dir], 32)
+	prior, e := a.peerPrior(fam), a.peerExposure(h, c.n)
+	phase := a.uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm)
+	base := fam.Threshold
+	if base == 0 {
+		base = aggregateThreshold
+	}
+	need := d.jitter(base+fam.add+phaseAdd(phase), r, a.svc.family)
+	s := a.uniq[h].Surprise(u, e, prior)
+	slow := h == hour && !a.key.out && a.cusum.Alarm() && phase > baseline.PhaseCold
+	if s < need && !slow || !spread(members) {
+		return nil
+	}
+	if !contact {
+		pool := a.pool(&c)
+		if !a.storm(pool) || a.scanlike(r, pool) {
+			return nil
+		}
+	}
+	m := fam.floor(h)
+	if medianLower(members) >= signatureFactor*m {
+		return nil // every one of them is an attack of its own
+	}
+	f := a.aggregateFinding(r, typ, h, t, members, &c)
+	f.Count, f.Observed = u, float64(u)
+	f.Expected = a.uniq[h].Mean(prior) * e
+	f.Threshold = float64(smallestCount(u, need, func(y uint64) float64 { return a.uniq[h].Surprise(y, e, prior) }))
+	f.Floor = float64(fam.MinPeers)
+	f.Surprise = s
+	f.Confidence = a.crowdConfidence(&c, s, contact)
+	f.Baseline = baselineInfo(&a.uniq[h], prior, phase, t)
+	f.Limits = a.limits(r, &c.pooled, phase)
+	if slow {
+		f.Facts["cusum"] = strconv.FormatFloat(a.cusum.Level, 'f', 2, 64)
+	}
+	if contact {
+		f.Facts["evidence"] = "contacts"
+	}
+	r.fire(d, f, emit)
+	in := make(map[peerKey]bool, len(members))
+	for i := range members {
+		in[members[i].p.key] = true
+	}
+	return func(s seen) bool { return in[s.p.key] && s.lower < signatureFactor*m }
+}
+
+// smallestCount finds the smallest count whose surprise reaches need, at most y.
+func smallestCount(y uint64, need float64, surprise func(uint64) float64) uint64 {
+	lo, hi := uint64(0), y
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if surprise(mid) >= need {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
+}
+
+// pool judges all members together, as if they were one peer.
+func (a *activity) pool(c *crowd) seen {
+	s := seen{p: &pair{}, c: c.pooled, n: c.n, exact: c.exact}
+	for i := range c.auth {
+		s.y += c.auth[i].y
+	}
+	// Client ports of different peers are different connections: the pooled
+	// set of ports would merge them.
+	s.c.ports, s.c.loose = portSet{}, portSet{}
+	return s.withDistinct(c.auth)
+}
+
+// withDistinct replaces the distinct ports of a pooled view by the sum over its
+// members.
+func (s seen) withDistinct(members []seen) seen {
+	var d, conns uint64
+	for i := range members {
+		d += members[i].c.distinct()
+		conns += members[i].c.connections()
+	}
+	s.d, s.conns = d, conns
+	return s
+}
+
+func spread(members []seen) bool {
+	n := make([]uint64, len(members))
+	for i := range members {
+		n[i] = max(members[i].c.xf, members[i].c.recs)
+	}
+	if !allHavePackets(members) {
+		for i := range members {
+			n[i] = members[i].c.connections()
+		}
+	}
+	return baseline.InverseSimpson(baseline.Concentration(n)) >= spreadMin && baseline.MaxShare(n) <= spreadShare
+}
+
+func allHavePackets(members []seen) bool {
+	for i := range members {
+		if !members[i].c.has(weir.HasPackets) {
+			return false
+		}
+	}
+	return true
+}
+
+func medianLower(members []seen) float64 {
+	l := make([]float64, len(members))
+	for i := range members {
+		l[i] = members[i].lower
+	}
+	slices.Sort(l)
+	return l[len(l)/2]
+}
+
+func (a *activity) crowdConfidence(c *crowd, s float64, contact bool) float64 {
+	parts := []float64{baseline.SurpriseConfidence(s)}
+	if len(c.auth) >= 20 {
+		parts = append(parts, 0.5)
+	}
+	conf := baseline.CombineConfidence(parts...)
+	if contact {
+		conf *= 0.8
+	}
+	return conf
+}
+
+func (a *activity) aggregateFinding(r *resource, typ weir.AlertType, h horizon, t int64, members []seen, c *crowd) weir.Finding {
+	f := a.finding(r, typ, h, t)
+	f.Key = a.aggregateKey().key
+	f.Unit = weir.UnitSources
+	if a.key.out {
+		f.Unit = weir.UnitDestinations
+	}
+	slices.SortFunc(members, func(x, y seen) int {
+		return cmp.Or(cmp.Compare(y.lower, x.lower), cmp.Compare(y.y, x.y), x.p.key.compare(y.p.key))
+	})
+	f.First, f.Last = math.MaxInt64, math.MinInt64
+	var conns, once, twice uint64
+	for i := range members {
+		s := &members[i]
+		f.First, f.Last = min(f.First, s.c.first), max(f.Last, s.c.last)
+		conns += max(s.c.connections(), s.y)
+		switch s.c.xf {
+		case 1:
+			once++
+		case 2:
+			twice++
+		}
+		if i < weir.MaxPeers {
+			f.Peers = append(f.Peers, a.peerEvidence(s))
+		}
+	}
+	f.Ports = []weir.PortCount{{Port: a.key.port.port, Protocol: protoName(a.key.port.proto), Service: a.svc.name, Count: conns}}
+	f.Series = crowdSeries(members, h, t)
+	f.Records = crowdRecords(members)
+	f.Sampling = weir.Sampling{Rate: c.n, Source: c.pooled.source}
+	if c.exact {
+		n := float64(len(members))
+		f.Sampling.Estimate, f.Sampling.Low95, f.Sampling.High95 = &n, &n, &n
+	} else if est, usable := baseline.Chao1(uint64(len(members)), once, twice); usable {
+		lo := float64(len(members))
+		f.Sampling.Estimate, f.Sampling.Low95 = &est, &lo
+	}
+	f.Facts = map[string]string{"connections": strconv.FormatUint(conns, 10)}
+	if extra := len(members) - weir.MaxPeers; extra > 0 {
+		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitPeersCut, Arg: strconv.Itoa(extra)})
+	}
+	f.Quiet = aggregateQuiet
+	_ = r
+	return f
+}

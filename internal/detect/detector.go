@@ -1,0 +1,320 @@
+package detect
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/weir-net/weir"
+)
+
+// Stats counts what a detector has done since it was made.
+type Stats struct {
+	Contacts  uint64 // contacts taken
+	Late      uint64 // contacts of panes that were closed already
+	Ambiguous uint64 // contacts whose client could not be told
+	NoRate    uint64 // contacts whose sampling rate is not known
+	Panes     uint64 // panes closed
+	Refused   uint64 // peers refused at the memory ceiling
+	Dropped   uint64 // contacts dropped because open panes were full
+	Resources int    // resources with state
+	Pairs     int    // tracked (resource, service, peer) entries
+	MaxShed   int    // highest level of adaptive hash sampling in force
+}
+
+// Detector runs the rules over the contacts of the resources of one shard. It
+// is not safe for concurrent use.
+type Detector struct {
+	cfg      Config
+	fam      [familyCount]settings
+	table    *serviceTable
+	disabled map[weir.AlertType]bool
+
+	panes    map[int64][]weir.Contact // open panes by number
+	buffered int
+	next     int64 // first pane that is still open
+	started  bool
+	// floodDue holds, by pane, the resources whose volume is to be judged once
+	// the records that reach back into the pane have come: lag panes later.
+	floodDue map[int64]map[uint64]bool
+	lag      int64
+
+	res   map[uint64]*resource
+	pairs int
+	stats Stats
+}
+
+// New returns a detector. The configuration is not copied: it must not change
+// afterwards.
+func New(c Config) (*Detector, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("making a detector: %w", err)
+	}
+	k := make(map[string]float64)
+	for name, f := range c.Families {
+		k[name] = f.PacketsPerConnection
+	}
+	table, err := newServiceTable(c.Services, k)
+	if err != nil {
+		return nil, fmt.Errorf("making a detector: %w", err)
+	}
+	d := &Detector{
+		cfg: c, table: table, disabled: make(map[weir.AlertType]bool),
+		panes: make(map[int64][]weir.Contact), floodDue: make(map[int64]map[uint64]bool),
+		res: make(map[uint64]*resource),
+		lag: int64((c.Lateness + c.Pane - 1) / c.Pane),
+	}
+	for f := range familyCount {
+		d.fam[f] = c.settings(f)
+	}
+	for _, t := range c.Disabled {
+		d.disabled[t] = true
+	}
+	return d, nil
+}
+
+// contactBytes is about what a buffered contact costs.
+const contactBytes = 320
+
+// Observe takes contacts in any order. Contacts of panes that were closed
+// already are counted and dropped.
+func (d *Detector) Observe(cs []weir.Contact) {
+	pane := int64(d.cfg.Pane)
+	for i := range cs {
+		c := &cs[i]
+		n := floorDiv(c.End, pane)
+		d.stats.Contacts++
+		if d.started && n < d.next {
+			d.stats.Late++
+			continue
+		}
+		if int64(d.buffered)*contactBytes > d.cfg.Memory {
+			// The last resort: open panes alone fill the ceiling.
+			d.stats.Dropped++
+			continue
+		}
+		d.panes[n] = append(d.panes[n], *c)
+		d.buffered++
+	}
+}
+
+// Close closes, in order, all panes that end at or before the watermark and
+// reports the findings of each in a fixed order.
+func (d *Detector) Close(watermark int64, report func(weir.Finding)) {
+	d.closeTo(floorDiv(watermark, int64(d.cfg.Pane)), report)
+}
+
+// Flush closes everything at the end of the input, as if silence followed until
+// both windows have been judged a last time.
+func (d *Detector) Flush(report func(weir.Finding)) {
+	if !d.started && len(d.panes) == 0 {
+		return
+	}
+	last := d.next
+	for n := range d.panes {
+		last = max(last, n+1)
+	}
+	end := (floorDiv(last*int64(d.cfg.Pane)-1, day.slot()) + 1) * day.slot()
+	d.closeTo(floorDiv(end, int64(d.cfg.Pane)), report)
+}
+
+// closeTo closes all panes below number to. Stretches without contacts are
+// skipped but for the boundaries at which rules run.
+func (d *Detector) closeTo(to int64, report func(weir.Finding)) {
+	if !d.started {
+		if len(d.panes) == 0 {
+			return
+		}
+		d.next = slices.Min(slices.Collect(maps.Keys(d.panes)))
+		d.started = true
+	}
+	pane := int64(d.cfg.Pane)
+	for d.next < to {
+		n := d.next
+		if len(d.panes[n]) == 0 && len(d.floodDue[n-d.lag]) == 0 {
+			// Nothing happens before the next boundary or the next contact.
+			skip := min(to, (floorDiv(n*pane, hour.slot())+1)*hour.slot()/pane-1)
+			if d.quiet(n * pane) {
+				skip = to
+			}
+			for m := range d.panes {
+				skip = min(skip, m)
+			}
+			for m := range d.floodDue {
+				skip = min(skip, m+d.lag)
+			}
+			if skip > n {
+				d.next = skip
+				continue
+			}
+		}
+		d.closePane(n, report)
+		d.next = n + 1
+	}
+}
+
+// quiet reports whether no window can hold evidence after time t, so that
+// whole days without contacts cost nothing.
+func (d *Detector) quiet(t int64) bool {
+	for _, r := range d.res {
+		if r.last > t-int64(day.window())-day.slot() {
+			return false
+		}
+	}
+	return true
+}
+
+// closePane works off one pane and the boundaries that its end reaches.
+func (d *Detector) closePane(n int64, report func(weir.Finding)) {
+	pane := int64(d.cfg.Pane)
+	start, end := n*pane, (n+1)*pane
+	d.stats.Panes++
+	groups := d.take(n)
+	var out []weir.Finding
+	emit := func(f weir.Finding) {
+		if !d.disabled[f.Type] && d.familyOf(f.Type).Enabled {
+			out = append(out, f)
+		}
+	}
+	for _, g := range groups {
+		g.res.pane(d, g.contacts, start, end)
+	}
+	for _, g := range groups {
+		g.res.intelRules(d, end, emit)
+		g.res.scanRule(d, end, false, emit)
+	}
+	due := d.floodDue[n-d.lag]
+	delete(d.floodDue, n-d.lag)
+	for _, key := range slices.Sorted(maps.Keys(due)) {
+		d.res[key].floodRule(d, n-d.lag, emit)
+	}
+	if end%hour.slot() == 0 {
+		for _, key := range slices.Sorted(maps.Keys(d.res)) {
+			d.res[key].boundary(d, end, emit)
+		}
+	}
+	for _, g := range groups {
+		g.res.shed(d)
+	}
+	slices.SortStableFunc(out, CompareFindings)
+	for i := range out {
+		report(out[i])
+	}
+}
+
+func (d *Detector) familyOf(t weir.AlertType) settings {
+	i := slices.Index(Families(), t.Family())
+	return d.fam[max(i, 0)]
+}
+
+// group is the contacts of one resource in one pane, in canonical order.
+type group struct {
+	res      *resource
+	contacts []weir.Contact
+}
+
+// take removes a pane and returns its contacts by resource, resources by key.
+func (d *Detector) take(n int64) []group {
+	cs := d.panes[n]
+	delete(d.panes, n)
+	d.buffered -= len(cs)
+	byRes := make(map[uint64][]weir.Contact)
+	for i := range cs {
+		k := cs[i].Resource.Key()
+		byRes[k] = append(byRes[k], cs[i])
+	}
+	groups := make([]group, 0, len(byRes))
+	for _, k := range slices.Sorted(maps.Keys(byRes)) {
+		cs := byRes[k]
+		slices.SortFunc(cs, compareContacts)
+		r, ok := d.res[k]
+		if !ok {
+			r = newResource(k)
+			d.res[k] = r
+		}
+		groups = append(groups, group{r, cs})
+	}
+	return groups
+}
+
+// compareContacts orders the contacts of one resource. It is a total order up
+// to equality of everything a rule looks at, so equal contacts may swap.
+func compareContacts(a, b weir.Contact) int {
+	if c := a.End - b.End; c != 0 {
+		return sign(c)
+	}
+	if c := a.Start - b.Start; c != 0 {
+		return sign(c)
+	}
+	return cmp.Or(
+		a.Peer.Compare(b.Peer), a.Own.Compare(b.Own), cmp.Compare(a.Proto, b.Proto),
+		cmp.Compare(a.Out.Packets, b.Out.Packets), cmp.Compare(a.In.Packets, b.In.Packets),
+		cmp.Compare(a.Out.Bytes, b.Out.Bytes), cmp.Compare(a.In.Bytes, b.In.Bytes),
+		cmp.Compare(a.Out.Flags, b.Out.Flags), cmp.Compare(a.In.Flags, b.In.Flags),
+		cmp.Compare(a.Sampling, b.Sampling), cmp.Compare(a.SamplingSource, b.SamplingSource),
+		cmp.Compare(a.Known, b.Known), cmp.Compare(a.LogOdds, b.LogOdds), cmp.Compare(a.Action, b.Action),
+		a.Exporter.Compare(b.Exporter), cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Interface, b.Interface),
+		cmp.Compare(a.Leg, b.Leg), compareBool(a.FromOwn, b.FromOwn), compareBool(a.Allowed, b.Allowed),
+	)
+}
+
+func sign(v int64) int {
+	switch {
+	case v < 0:
+		return -1
+	case v > 0:
+		return 1
+	}
+	return 0
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// CompareFindings is the order in which findings of one close are reported, and
+// in which findings of several shards are to be merged: time, resource, type,
+// key.
+func CompareFindings(a, b weir.Finding) int {
+	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Resource.Tenant, b.Resource.Tenant),
+		cmp.Compare(a.Resource.ID, b.Resource.ID), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Key, b.Key))
+}
+
+// Stats returns the counters and sizes.
+func (d *Detector) Stats() Stats {
+	s := d.stats
+	s.Resources, s.Pairs = len(d.res), d.pairs
+	for _, r := range d.res {
+		s.MaxShed = max(s.MaxShed, int(r.level[0]), int(r.level[1]))
+	}
+	return s
+}
+
+// jitter raises a threshold by 0 to 15 % by the deployment's salt, so that
+// attackers cannot learn it from another deployment (section 6.5).
+func (d *Detector) jitter(threshold float64, r *resource, f family) float64 {
+	if d.cfg.Salt == 0 {
+		return threshold
+	}
+	h := mix(d.cfg.Salt ^ r.key ^ uint64(f)*0x9e3779b97f4a7c15)
+	return threshold * (1 + 0.15*float64(h>>11)/(1<<53))
+}
+
+// mix is a 64-bit finaliser (splitmix64, Steele et al., OOPSLA 2014).
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func nanos(d time.Duration) int64 { return int64(d) }

@@ -1,0 +1,72 @@
+package detect
+
+import (
+	"github.com/weir-net/weir"
+)
+
+// episodeKey names an episode within a resource.
+type episodeKey struct {
+	typ weir.AlertType
+	key string
+}
+
+// episode is what the rules need to know of a running alert: whether it is
+// open, so that its traffic teaches nothing, and what was already reported.
+type episode struct {
+	last  int64 // newest evidence reported
+	until int64 // end of the quiet time
+}
+
+// maxEpisodes bounds the open episodes of a resource (section 9).
+const maxEpisodes = 64
+
+// isOpen reports whether an episode is running at time t.
+func (r *resource) isOpen(k episodeKey, t int64) bool {
+	e := r.episodes[k]
+	return e != nil && e.until > t
+}
+
+// fire reports a finding unless it brings no evidence that was not reported
+// before, or too many episodes are open.
+func (r *resource) fire(d *Detector, f weir.Finding, emit func(weir.Finding)) {
+	if d.disabled[f.Type] || !d.familyOf(f.Type).Enabled {
+		return
+	}
+	k := episodeKey{f.Type, f.Key}
+	e := r.episodes[k]
+	if e != nil && f.Last <= e.last {
+		return
+	}
+	if e == nil {
+		if r.openCount(f.At) >= maxEpisodes {
+			r.limited++
+			return
+		}
+		e = &episode{}
+		r.episodes[k] = e
+	}
+	e.last, e.until = f.Last, f.Last+nanos(f.Quiet)
+	if len(f.Limits) == 0 {
+		f.Limits = nil
+	}
+	emit(f)
+}
+
+func (r *resource) openCount(t int64) int {
+	n := 0
+	for _, e := range r.episodes {
+		if e.until > t {
+			n++
+		}
+	}
+	return n
+}
+
+// pruneEpisodes forgets episodes that can neither run on nor reopen.
+func (r *resource) pruneEpisodes(t int64) {
+	for k, e := range r.episodes {
+		if t-e.until > int64(day.window())+day.slot() {
+			delete(r.episodes, k)
+		}
+	}
+}

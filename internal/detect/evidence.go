@@ -1,0 +1,174 @@
+package detect
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/baseline"
+)
+
+// finding starts a finding of an activity with what all kinds share.
+func (a *activity) finding(r *resource, typ weir.AlertType, h horizon, t int64) weir.Finding {
+	f := weir.Finding{
+		Type: typ, Resource: r.res, Own: a.ownAddr(), Direction: weir.Incoming,
+		Service: a.svc.name, Port: a.key.port.port, Proto: a.key.port.proto,
+		At: t, Window: h.window(),
+	}
+	if a.key.out {
+		f.Direction = weir.Outgoing
+	}
+	return f
+}
+
+func baselineInfo(r *baseline.Rate, p baseline.Prior, phase int, t int64) *weir.BaselineInfo {
+	return &weir.BaselineInfo{
+		Phase: phase, AgeDays: r.Age(t).Hours() / 24, Mean: r.Mean(p), Dispersion: r.Phi(),
+	}
+}
+
+// smallN is the sampling interval below which connections are estimated from
+// records of a single SYN rather than from packets (section 3.1).
+const smallN = 64
+
+// samplingOf estimates the true number of connections behind what was seen,
+// with a 95 % interval. Without a known rate it estimates nothing (P23).
+func (a *activity) samplingOf(s *seen) weir.Sampling {
+	out := weir.Sampling{Rate: s.n, Source: s.c.source}
+	set := func(est, lo, hi float64) {
+		est, lo, hi = math.Max(est, float64(s.y)), math.Max(lo, float64(s.y)), math.Max(hi, float64(s.y))
+		out.Estimate, out.Low95, out.High95 = &est, &lo, &hi
+	}
+	switch {
+	case s.n == 0:
+	case s.exact:
+		n := float64(s.c.connections())
+		set(n, n, n)
+	case s.n < smallN && s.c.has(weir.HasFlags):
+		est := baseline.C2(s.n, s.c.recs, s.c.synRec)
+		sd := secondMomentSD(s.n, a.svc.k) * math.Sqrt(est)
+		set(est, est-1.96*sd, est+1.96*sd)
+	default:
+		lo, hi := baseline.PoissonInterval95(s.c.xf)
+		n := float64(s.n)
+		set(baseline.CPkt(s.n, s.c.xf, a.svc.k), n*lo/a.svc.k, n*hi/a.svc.k)
+	}
+	return out
+}
+
+// secondMomentSD is the standard deviation of Duffield's second estimator for
+// one connection of k packets (reference values, section 1).
+func secondMomentSD(n uint32, k float64) float64 {
+	p := 1 / float64(n)
+	syn := p * math.Pow(1-p, k-1)
+	m2 := float64(n)*float64(n)*syn + (1 - math.Pow(1-p, k) - syn)
+	return math.Sqrt(math.Max(m2-1, 0))
+}
+
+// quiet returns the quiet time that ends an episode, longer where sampling is
+// so thin that a running attack shows only now and then (section 9).
+func (a *activity) quiet(s *seen, base time.Duration) time.Duration {
+	if s.exact || s.c.last <= s.c.first {
+		return base
+	}
+	return baseline.QEff(base, float64(s.c.xf)/(float64(s.c.last-s.c.first)/1e9))
+}
+
+// limits says which tests could not run on this evidence.
+func (a *activity) limits(r *resource, c *counts, phase int) []weir.Limit {
+	var l []weir.Limit
+	add := func(on bool, code string) {
+		if on {
+			l = append(l, weir.Limit{Code: code})
+		}
+	}
+	add(!c.has(weir.HasPackets), weir.LimitNoPackets)
+	add(!c.has(weir.HasBytes), weir.LimitNoBytes)
+	add(!c.has(weir.HasFlags), weir.LimitNoFlags)
+	add(r.view.oneWay(), weir.LimitOneWay)
+	add(phase == baseline.PhaseCold, weir.LimitColdStart)
+	add(phase == baseline.PhaseWarm, weir.LimitWarming)
+	return append(l, r.limits(a.key.out)...)
+}
+
+// limits of the resource as a whole.
+func (r *resource) limits(out bool) []weir.Limit {
+	var l []weir.Limit
+	dir := 0
+	if out {
+		dir = 1
+	}
+	if r.level[dir] > 0 {
+		l = append(l, weir.Limit{Code: weir.LimitShed, Arg: strconv.Itoa(int(r.level[dir]))})
+	}
+	if r.degraded {
+		l = append(l, weir.Limit{Code: weir.LimitDegraded})
+	}
+	return l
+}
+
+// seriesOf returns the connections of a pair over the window, in tenths of
+// slots: minutes for the hour, 24 minutes for the day.
+func (p *pair) seriesOf(h horizon, t int64, expected float64) []weir.Point {
+	return pointsOf(h, t, expected, func(n int64) *[10]uint32 {
+		for i := range p.slots[h] {
+			if p.slots[h][i].n == n {
+				return &p.slots[h][i].series
+			}
+		}
+		return nil
+	})
+}
+
+func crowdSeries(members []seen, h horizon, t int64) []weir.Point {
+	sums := make(map[int64]*[10]uint32)
+	for i := range members {
+		for j := range members[i].p.slots[h] {
+			s := &members[i].p.slots[h][j]
+			if sums[s.n] == nil {
+				sums[s.n] = new([10]uint32)
+			}
+			for k, v := range s.series {
+				sums[s.n][k] += v
+			}
+		}
+	}
+	return pointsOf(h, t, 0, func(n int64) *[10]uint32 { return sums[n] })
+}
+
+func pointsOf(h horizon, t int64, expected float64, slot func(int64) *[10]uint32) []weir.Point {
+	const parts = 10
+	step := h.slot() / parts
+	points := make([]weir.Point, 0, slotsPerWindow*parts)
+	last := t/h.slot() - 1
+	for n := last - slotsPerWindow + 1; n <= last; n++ {
+		s := slot(n)
+		for i := range int64(parts) {
+			v := 0.0
+			if s != nil {
+				v = float64(s[i])
+			}
+			points = append(points, weir.Point{
+				Time: n*h.slot() + i*step, Observed: v, Expected: expected / (slotsPerWindow * parts),
+			})
+		}
+	}
+	return points
+}
+
+// crowdRecords chooses sample records of many peers by lowest hash.
+func crowdRecords(members []seen) []weir.RecordEvidence {
+	var all []hashedRecord
+	for i := range members {
+		all = append(all, members[i].p.records...)
+	}
+	slices.SortFunc(all, func(x, y hashedRecord) int { return cmp.Compare(x.hash, y.hash) })
+	out := make([]weir.RecordEvidence, 0, weir.MaxRecords)
+	for i := range all[:min(len(all), weir.MaxRecords)] {
+		out = append(out, all[i].RecordEvidence)
+	}
+	return out
+}

@@ -1,0 +1,513 @@
+package detect
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/baseline"
+)
+
+// floodClass is a class of outgoing volume (section 8.5).
+type floodClass uint8
+
+const (
+	floodSYN floodClass = iota
+	floodUDP
+	floodICMP
+	floodFragments
+	floodReflector
+	floodClasses
+)
+
+var floodNames = [floodClasses]string{"syn", "udp", "icmp", "fragments", "reflector"}
+
+// Constants of the flood rule (section 8.5).
+const (
+	floodSynRate   = 1000   // packets/s
+	floodRate      = 20000  // packets/s
+	floodBits      = 1000e6 // bits/s
+	floodReflRate  = 1000
+	floodReflBits  = 50e6
+	floodReflLen   = 400 // bytes, mean
+	floodReflRatio = 5   // bytes out per byte in
+	floodReflShare = 0.2 // of one destination
+	floodTopShare  = 0.5 // of three destinations
+	floodSynShare  = 0.8
+	floodReply     = 0.2
+	floodSurprise  = 4
+	floodLowTier   = 0.1
+	floodLowS      = 10
+	floodQuiet     = 15 * time.Minute
+	floodDsts      = 4096
+	floodVictims   = 10
+	victimShare    = 0.05
+	victimCover    = 0.9
+	carpetShare    = 0.5
+)
+
+// reflectorPort reports whether an own UDP port is one that amplifies
+// (TA14-017A, and the classes named in section 8.5).
+func reflectorPort(p uint16) bool {
+	switch p {
+	case 17, 19, 53, 111, 123, 137, 161, 389, 1900, 3702, 5353, 11211, 27015:
+		return true
+	}
+	return false
+}
+
+// volume is what one destination got and gave in one pane.
+type volume struct {
+	out, bytes, tcp, in, inBytes uint64
+}
+
+// floodSum is one class of one pane of event time.
+type floodSum struct {
+	dst         map[peerKey]*volume
+	first, last int64
+	nx, nw      uint64
+	noRate      bool
+	source      weir.SamplingSource
+	own         netip.Addr
+	other       uint64 // packets of destinations that were folded away
+}
+
+type floodPane [floodClasses]*floodSum
+
+// floodState follows the outgoing volume of a resource.
+type floodState struct {
+	panes  map[int64]*floodPane
+	rates  [floodClasses]baseline.Rate
+	learnt [floodClasses]int64 // number of the newest pane that was learnt
+	passed [floodClasses][2]int64
+	tiers  [floodClasses]float64
+	known  map[peerKey]int64 // destination → day of first volume
+}
+
+func newFloodState() floodState {
+	return floodState{panes: make(map[int64]*floodPane), known: make(map[peerKey]int64)}
+}
+
+// add takes the volume of one contact. A record longer than a pane is spread
+// evenly over the panes it covers, as far back as panes are still open.
+func (s *floodState) add(d *Detector, r *resource, c *weir.Contact) {
+	if !c.Known.Has(weir.HasPackets) || c.Allowed {
+		return
+	}
+	class, n := floodClassOf(c)
+	pane := int64(d.cfg.Pane)
+	last := floorDiv(c.End, pane)
+	if class == floodClasses {
+		// Replies, and other TCP to a destination that is being flooded.
+		if fp := s.panes[last]; fp != nil {
+			fp.reply(c)
+		}
+		return
+	}
+	if n == 0 {
+		return
+	}
+	first := max(floorDiv(c.Start, pane), last-d.lag)
+	if first == last || n < 16 {
+		s.put(d, r, class, c, last, n, n, c.Out.Bytes)
+		return
+	}
+	length := float64(max(c.End-c.Start, 1))
+	for p := first; p <= last; p++ {
+		from, to := max(p*pane, c.Start), min((p+1)*pane, c.End)
+		share := float64(to-from) / length
+		s.put(d, r, class, c, p, n, uint64(share*float64(n)+0.5), uint64(share*float64(c.Out.Bytes)+0.5))
+	}
+}
+
+// floodClassOf returns the class of a contact's outgoing packets and their
+// number; floodClasses when they are none of a flood.
+func floodClassOf(c *weir.Contact) (floodClass, uint64) {
+	n := c.Out.Packets
+	switch {
+	case n == 0:
+		return floodClasses, 0
+	case c.Known.Has(weir.IsFragment):
+		return floodFragments, n
+	case c.Proto == weir.ProtoTCP:
+		s := session{c: c, out: true, fwd: c.Out, rev: c.In, hasFwd: true,
+			flagsApart: !c.Known.Has(weir.HasReverse) || c.Known.Has(weir.HasRevFlags)}
+		f := c.Out.Flags
+		if !c.Known.Has(weir.HasFlags) || f&weir.SYN == 0 {
+			return floodClasses, 0
+		}
+		if s.flagsApart && n == 1 && f&weir.ACK != 0 {
+			return floodClasses, 0 // a SYN-ACK: this end answers
+		}
+		if c.LogOdds < 0 && f&weir.ACK != 0 {
+			return floodClasses, 0
+		}
+		syn, _ := s.marks()
+		return floodSYN, syn
+	case c.Proto == weir.ProtoUDP && reflectorPort(c.Own.Port()) && c.Peer.Port() != c.Own.Port():
+		return floodReflector, n
+	case c.Proto == weir.ProtoUDP:
+		return floodUDP, n
+	case c.Proto == weir.ProtoICMP, c.Proto == weir.ProtoICMPv6:
+		return floodICMP, n
+	}
+	return floodClasses, 0
+}
+
+func (s *floodState) put(d *Detector, r *resource, class floodClass, c *weir.Contact, pane int64, syn, n, bytes uint64) {
+	fp := s.panes[pane]
+	if fp == nil {
+		fp = &floodPane{}
+		s.panes[pane] = fp
+		if d.floodDue[pane] == nil {
+			d.floodDue[pane] = make(map[uint64]bool)
+		}
+		d.floodDue[pane][r.key] = true
+	}
+	sum := fp[class]
+	if sum == nil {
+		sum = &floodSum{dst: make(map[peerKey]*volume), first: c.Start}
+		fp[class] = sum
+	}
+	start := max(c.Start, pane*int64(d.cfg.Pane))
+	sum.first, sum.last = min(max(sum.first, pane*int64(d.cfg.Pane)), start), max(sum.last, min(c.End, (pane+1)*int64(d.cfg.Pane)))
+	sum.nw, sum.nx = sum.nw+n, sum.nx+n*uint64(c.Sampling)
+	sum.noRate, sum.source, sum.own = sum.noRate || c.Sampling == 0, max(sum.source, c.SamplingSource), c.Own.Addr()
+	k := peerOf(c.Peer.Addr())
+	v := sum.dst[k]
+	if v == nil {
+		if len(sum.dst) >= floodDsts {
+			sum.fold()
+		}
+		v = &volume{}
+		sum.dst[k] = v
+	}
+	v.out, v.bytes = v.out+n, v.bytes+bytes
+	// What was no part of the class, and what came back, counts where the
+	// record ends.
+	if pane == floorDiv(c.End, int64(d.cfg.Pane)) {
+		v.in, v.inBytes = v.in+c.In.Packets, v.inBytes+c.In.Bytes
+		if class == floodSYN {
+			v.tcp += c.Out.Packets - min(syn, c.Out.Packets)
+		}
+	}
+	if class == floodSYN {
+		v.tcp += n
+	}
+}
+
+// fold makes room by giving up the destinations with the least volume.
+func (f *floodSum) fold() {
+	keys := slices.SortedFunc(maps.Keys(f.dst), func(a, b peerKey) int {
+		return cmp.Or(cmp.Compare(f.dst[a].out, f.dst[b].out), a.compare(b))
+	})
+	for _, k := range keys[:len(keys)/2] {
+		f.other += f.dst[k].out
+		delete(f.dst, k)
+	}
+}
+
+// reply counts what a flooded destination answers, and other TCP towards it.
+func (fp *floodPane) reply(c *weir.Contact) {
+	k := peerOf(c.Peer.Addr())
+	for class, sum := range fp {
+		if sum == nil || sum.dst[k] == nil {
+			continue
+		}
+		v := sum.dst[k]
+		switch {
+		case floodClass(class) == floodSYN && c.Proto == weir.ProtoTCP: //nolint:gosec // below floodClasses
+			v.tcp += c.Out.Packets
+			v.in += c.In.Packets
+		case (floodClass(class) == floodUDP || floodClass(class) == floodReflector) && c.Proto == weir.ProtoUDP, //nolint:gosec // as above
+			floodClass(class) == floodICMP && (c.Proto == weir.ProtoICMP || c.Proto == weir.ProtoICMPv6): //nolint:gosec // as above
+			v.in += c.In.Packets
+			v.inBytes += c.In.Bytes
+		}
+	}
+}
+
+// floodRule judges the volume of one pane, once all records that may reach back
+// into it have come.
+func (r *resource) floodRule(d *Detector, pane int64, emit func(weir.Finding)) {
+	s := &r.flood
+	fp := s.panes[pane]
+	delete(s.panes, pane)
+	if fp == nil || r.res == nil {
+		return
+	}
+	end := (pane + 1) * int64(d.cfg.Pane)
+	for class := range floodClasses {
+		sum := fp[class]
+		if sum == nil || sum.nw == 0 {
+			continue
+		}
+		if sum.noRate {
+			continue // no rate, no rate of packets (P23)
+		}
+		r.judgeFlood(d, class, sum, pane, end, emit)
+	}
+	s.learnDestinations(fp, end)
+}
+
+// flood is the evidence of a flood: the destinations that look flooded.
+type flood struct {
+	keys                       []peerKey // by packets, falling
+	x, tcp, in, bytes, inBytes uint64
+	all                        uint64
+	top                        [3]uint64 // packets of the first 1, 2, 3 destinations
+}
+
+func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane, end int64, emit func(weir.Finding)) {
+	s := &r.flood
+	fam := &d.fam[famDDoS]
+	n := uint32(max((sum.nx+sum.nw/2)/sum.nw, 1)) //nolint:gosec // a mean of 32-bit values
+	ev := sum.collect(class)
+	seconds := d.cfg.Pane.Seconds()
+	rate := baseline.RateLower(n, ev.x, seconds)
+	bits := 0.0
+	if ev.x > 0 {
+		bits = rate * 8 * float64(ev.bytes) / float64(ev.x)
+	}
+	exposure := 1 / float64(n)
+	s.catchUp(class, pane, d.cfg.Pane)
+	base := &s.rates[class]
+	phase := base.Phase(end, d.cfg.LearnCold, d.cfg.LearnWarm)
+	surprise := base.Surprise(ev.x, exposure, baseline.Prior{})
+	need := fam.Threshold
+	if need == 0 {
+		need = floodSurprise
+	}
+	need = d.jitter(need+fam.add, r, famDDoS)
+	scale := 1.0
+	if fam.add > 0 {
+		scale = 2 // low sensitivity doubles the floors
+	}
+	floor, hit := floodFloor(class, rate, bits, scale)
+	tier := 1.0
+	if !hit && phase > baseline.PhaseCold && surprise >= floodLowS && s.novel(ev.keys, end) {
+		if floor, hit = floodFloor(class, rate, bits, scale*floodLowTier); hit {
+			tier = floodLowTier
+		}
+	}
+	pass := hit && (phase == baseline.PhaseCold || surprise >= need) && ev.fits(class, r)
+	prev := s.passed[class]
+	if pass {
+		s.passed[class] = [2]int64{pane + 1, prev[0]}
+	}
+	key := episodeKey{weir.DDoS, "flood"}
+	if !r.isOpen(key, end) && !pass {
+		base.Update(float64(ev.x), exposure, d.cfg.Pane, end, baseline.Prior{})
+		s.learnt[class] = pane
+	}
+	// Two of three consecutive panes.
+	if !pass || prev[0] == 0 || pane+1-prev[0] > 2 {
+		return
+	}
+	f := r.floodFinding(d, class, sum, &ev, n, rate, end)
+	f.Threshold, f.Floor = floor, floor
+	f.Expected = base.Mean(baseline.Prior{}) / seconds
+	f.Surprise = surprise
+	f.Confidence = floodConfidence(rate/floor, surprise, phase)
+	f.Baseline = baselineInfo(base, baseline.Prior{}, phase, end)
+	if tier < 1 {
+		f.Facts["tier"] = "low"
+	}
+	if phase == baseline.PhaseCold {
+		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitColdStart})
+	}
+	if f.Unit == weir.UnitBitsPerS {
+		f.Observed = bits
+	}
+	r.fire(d, f, emit)
+}
+
+func floodConfidence(ratio, surprise float64, phase int) float64 {
+	parts := []float64{math.Min(0.5+0.1*math.Log2(math.Max(ratio, 1)), 0.9)}
+	if phase > baseline.PhaseCold {
+		parts = append(parts, baseline.SurpriseConfidence(surprise))
+	}
+	return baseline.CombineConfidence(parts...)
+}
+
+// floodFloor returns the floor of a class that the rates reach, in packets/s.
+func floodFloor(class floodClass, rate, bits, scale float64) (float64, bool) {
+	pps, bps := floodRate*scale, floodBits*scale
+	switch class {
+	case floodSYN:
+		return floodSynRate * scale, rate >= floodSynRate*scale
+	case floodReflector:
+		pps, bps = floodReflRate*scale, floodReflBits*scale
+	case floodUDP, floodICMP, floodFragments, floodClasses:
+	}
+	return pps, rate >= pps || bits >= bps
+}
+
+// collect sums the destinations that take part.
+func (f *floodSum) collect(class floodClass) flood {
+	var ev flood
+	for _, k := range slices.SortedFunc(maps.Keys(f.dst), peerKey.compare) {
+		v := f.dst[k]
+		ev.all += v.out
+		if class == floodSYN && float64(v.out) < 0.5*float64(v.tcp) {
+			continue // connections that go on
+		}
+		ev.keys = append(ev.keys, k)
+		ev.x, ev.tcp, ev.in = ev.x+v.out, ev.tcp+max(v.tcp, v.out), ev.in+v.in
+		ev.bytes, ev.inBytes = ev.bytes+v.bytes, ev.inBytes+v.inBytes
+	}
+	ev.all += f.other
+	slices.SortStableFunc(ev.keys, func(a, b peerKey) int { return cmp.Compare(f.dst[b].out, f.dst[a].out) })
+	sum := uint64(0)
+	for i := range ev.top {
+		if i < len(ev.keys) {
+			sum += f.dst[ev.keys[i]].out
+		}
+		ev.top[i] = sum
+	}
+	return ev
+}
+
+// fits applies the conditions of a class besides its rate.
+func (ev *flood) fits(class floodClass, r *resource) bool {
+	reply := baseline.BetaUCB95(ev.in, ev.in+ev.tcp) <= floodReply
+	if class != floodSYN {
+		reply = float64(ev.in) <= floodReply*float64(ev.in+ev.x)
+	}
+	switch class {
+	case floodSYN:
+		return baseline.BetaLCB95(ev.x, ev.tcp) >= floodSynShare && (!r.view.ok() || reply)
+	case floodReflector:
+		return float64(ev.bytes) >= floodReflLen*float64(ev.x) &&
+			float64(ev.bytes) >= floodReflRatio*float64(ev.inBytes) && ev.share(1) >= floodReflShare
+	case floodUDP, floodICMP, floodFragments, floodClasses:
+	}
+	return ev.share(3) >= floodTopShare && reply
+}
+
+// share is the share of the n largest destinations.
+func (ev *flood) share(n int) float64 {
+	if ev.all == 0 || len(ev.keys) == 0 {
+		return 0
+	}
+	return float64(ev.top[min(n, len(ev.keys), len(ev.top))-1]) / float64(ev.all)
+}
+
+// novel reports whether the largest destination was never seen before today.
+func (s *floodState) novel(keys []peerKey, t int64) bool {
+	if len(keys) == 0 {
+		return false
+	}
+	first, ok := s.known[keys[0]]
+	return !ok || first == floorDiv(t, int64(day.window()))
+}
+
+// learnDestinations notes the main destinations of a pane; the set is bounded.
+func (s *floodState) learnDestinations(fp *floodPane, t int64) {
+	today := floorDiv(t, int64(day.window()))
+	for _, sum := range fp {
+		if sum == nil {
+			continue
+		}
+		ev := sum.collect(floodUDP)
+		for _, k := range ev.keys[:min(len(ev.keys), floodVictims)] {
+			if _, ok := s.known[k]; !ok && len(s.known) < floodDsts {
+				s.known[k] = today
+			}
+		}
+	}
+	for k, first := range s.known {
+		if today-first > 14 {
+			delete(s.known, k)
+		}
+	}
+}
+
+// catchUp learns the panes without volume since the last one learnt.
+func (s *floodState) catchUp(class floodClass, pane int64, width time.Duration) {
+	if last := s.learnt[class]; last > 0 && pane > last+1 {
+		s.rates[class].UpdateIdle(pane-last-1, 1, width, pane*int64(width))
+		s.learnt[class] = pane - 1
+	}
+}
+
+// flooding reports whether a flood alert is running.
+func (r *resource) flooding(t int64) bool { return r.isOpen(episodeKey{weir.DDoS, "flood"}, t) }
+
+func (r *resource) floodFinding(d *Detector, class floodClass, sum *floodSum, ev *flood, n uint32, rate float64, end int64) weir.Finding {
+	f := weir.Finding{
+		Type: weir.DDoS, Resource: r.res, Own: sum.own, Direction: weir.Outgoing, Key: "flood",
+		At: end, First: sum.first, Last: sum.last, Quiet: floodQuiet, Window: 3 * d.cfg.Pane,
+		Unit: weir.UnitPacketsPerS, Observed: rate, Count: ev.x,
+		Sampling: weir.Sampling{Rate: n, Source: sum.source},
+		Facts:    map[string]string{"class": floodNames[class], "destinations": strconv.Itoa(len(ev.keys))},
+	}
+	switch class {
+	case floodICMP:
+		f.Proto = weir.ProtoICMP
+	case floodUDP, floodReflector:
+		f.Proto = weir.ProtoUDP
+	case floodSYN, floodFragments, floodClasses:
+		f.Proto = weir.ProtoTCP
+	}
+	lo, hi := baseline.PoissonInterval95(ev.x)
+	perSecond := float64(n) / d.cfg.Pane.Seconds()
+	est, low, high := float64(ev.x)*perSecond, lo*perSecond, hi*perSecond
+	if n == 1 {
+		low, high = est, est
+	}
+	f.Sampling.Estimate, f.Sampling.Low95, f.Sampling.High95 = &est, &low, &high
+	counts := make([]uint64, len(ev.keys))
+	for i, k := range ev.keys {
+		counts[i] = sum.dst[k].out
+	}
+	f.Facts["concentration"] = strconv.FormatFloat(baseline.Concentration(counts), 'f', 4, 64)
+	covered := uint64(0)
+	for i, k := range ev.keys {
+		v := sum.dst[k]
+		big := float64(v.out) >= victimShare*float64(ev.all)
+		if !big && i >= 3 || i >= floodVictims || float64(covered) >= victimCover*float64(ev.all) {
+			break
+		}
+		if !big {
+			f.Facts["spread"] = "true"
+		}
+		covered += v.out
+		f.Peers = append(f.Peers, weir.PeerEvidence{
+			Address: k.addr(), Packets: v.out, Bytes: v.bytes, Lower: baseline.RateLower(n, v.out, d.cfg.Pane.Seconds()),
+			First: sum.first, Last: sum.last,
+		})
+	}
+	if p, ok := carpet(sum, ev); ok {
+		f.Facts["carpet"] = p.String()
+	}
+	f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitMayBeLegitimate})
+	f.Limits = append(f.Limits, r.limits(true)...)
+	return f
+}
+
+// carpet finds a /24 that holds most of the volume while no address does.
+func carpet(sum *floodSum, ev *flood) (netip.Prefix, bool) {
+	nets := make(map[netip.Prefix]uint64)
+	for _, k := range ev.keys {
+		a := k.addr()
+		if !a.Is4() {
+			return netip.Prefix{}, false
+		}
+		nets[netip.PrefixFrom(a, 24).Masked()] += sum.dst[k].out
+	}
+	if len(ev.keys) == 0 || float64(sum.dst[ev.keys[0]].out) >= victimShare*float64(ev.all) {
+		return netip.Prefix{}, false
+	}
+	for p, n := range nets {
+		if float64(n) >= carpetShare*float64(ev.all) {
+			return p, true // at most one net can hold half, ties aside
+		}
+	}
+	return netip.Prefix{}, false
+}

@@ -1,0 +1,484 @@
+package detect
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/baseline"
+)
+
+// Constants of the intelligence rules (sections 8.1, 8.2, 8.15): scores fall
+// from the base to zero over the lifetime, after the polynomial of MISP.
+const (
+	scoreThreshold  = 50
+	tauAddress      = 30 // days, a bare address
+	tauPort         = 60 // days, address and port
+	tauInfected     = 14 // days, an infected own address
+	decayDelta      = 2
+	infectedFresh   = 7 * 24 * time.Hour
+	c2Quiet         = 24 * time.Hour
+	infectedQuiet   = 7 * 24 * time.Hour
+	talkLength      = 60 // bytes; more than a bare acknowledgement
+	unreachable     = 3  // ICMP type destination unreachable, RFC 792
+	unreachable6    = 1  // ICMPv6 type destination unreachable, RFC 4443
+	conficker       = "conficker"
+	directionSure   = 0.9
+	singleUDPMax    = 2 // packets of one query and its answer
+	serviceDNS      = 53
+	serviceNTP      = 123
+	c2RepeatBonus   = 0.2
+	c2PortBonus     = 0.2
+	familyUnlabeled = "unlabeled"
+)
+
+// badScore returns the decayed, combined score of the malicious categories of a
+// verdict at time t (sections 7.1 and 8.15 path A).
+func badScore(v *weir.Verdict, t int64) float64 {
+	return scoreOf(v, t, 0, func(c weir.Category) bool {
+		switch c {
+		case weir.CategoryMalicious, weir.CategoryBruteForce, weir.CategoryScanner, weir.CategoryC2, weir.CategoryInfected:
+			return true
+		case weir.CategorySinkhole, weir.CategoryBenign:
+		}
+		return false
+	})
+}
+
+// scoreOf combines the decayed scores of the indicators of some categories, one
+// for each source. port restricts indicators that name one; 0 takes all.
+func scoreOf(v *weir.Verdict, t int64, port uint16, want func(weir.Category) bool) float64 {
+	if v == nil {
+		return 0
+	}
+	var scores []float64
+	var origins []string
+	for _, i := range v.Indicators {
+		if !want(i.Category) || i.Expiry > 0 && i.Expiry < t || port != 0 && i.Port != 0 && i.Port != port {
+			continue
+		}
+		scores = append(scores, decayed(i, t))
+		origins = append(origins, i.Source)
+	}
+	return baseline.CombineSources(scores, origins)
+}
+
+// decayed is the score of one indicator at time t. An indicator without a last
+// sighting is listed now, so it has not aged.
+func decayed(i *weir.Indicator, t int64) float64 {
+	tau := float64(tauAddress)
+	switch {
+	case i.Category == weir.CategoryInfected:
+		tau = tauInfected
+	case i.Port != 0:
+		tau = tauPort
+	}
+	return baseline.Decay(i.Confidence, ageDays(i, t), tau, decayDelta)
+}
+
+func ageDays(i *weir.Indicator, t int64) float64 {
+	if i.LastSeen == 0 {
+		return 0
+	}
+	return math.Max(0, time.Duration(t-i.LastSeen).Hours()/24)
+}
+
+func honeypot(v *weir.Verdict) bool {
+	if v == nil {
+		return false
+	}
+	for _, i := range v.Indicators {
+		if strings.EqualFold(i.Family, "honeypot") {
+			return true
+		}
+	}
+	return false
+}
+
+func intelEvidence(v *weir.Verdict, t int64) []weir.IntelEvidence {
+	if v == nil {
+		return nil
+	}
+	var out []weir.IntelEvidence
+	for _, i := range v.Indicators[:min(len(v.Indicators), weir.MaxIntel)] {
+		out = append(out, weir.IntelEvidence{Indicator: *i, Score: decayed(i, t), AgeDays: ageDays(i, t)})
+	}
+	return out
+}
+
+// sighting is one peer with an indicator as one pane shows it.
+type sighting struct {
+	peer        netip.Addr
+	verdict     *weir.Verdict
+	own         netip.Addr
+	opened      uint64 // own packets of sessions that the own end opened
+	answered    uint64 // own packets that say something to a peer that opened
+	out, in     uint64 // packets either way of contacts without a direction
+	long        bool   // some own packet is longer than an acknowledgement
+	packets     uint64
+	bytes       uint64
+	connections uint64
+	ports       map[portKey]uint64
+	first, last int64
+	rate        uint32
+	source      weir.SamplingSource
+	incoming    bool // the peer is the client, or nobody knows
+	udpOnly     bool // nothing but single exchanges of DNS or NTP
+	allowed     bool
+	records     []hashedRecord
+}
+
+// intelState follows indicators on peers and on the own addresses.
+type intelState struct {
+	pane   map[peerKey]*sighting
+	own    map[netip.Addr]*ownSighting
+	groups map[string]*c2Group
+}
+
+// c2Group is an alert in the making: one family, or one feed without families.
+type c2Group struct {
+	peers map[peerKey]*weir.PeerEvidence
+	first int64
+	last  int64
+	ports map[portKey]uint64
+}
+
+type ownSighting struct {
+	verdict     *weir.Verdict
+	first, last int64
+	rate        uint32
+	source      weir.SamplingSource
+}
+
+func newIntelState() intelState {
+	return intelState{pane: make(map[peerKey]*sighting), own: make(map[netip.Addr]*ownSighting), groups: make(map[string]*c2Group)}
+}
+
+func (s *intelState) begin() {
+	clear(s.pane)
+	clear(s.own)
+}
+
+// maxSightings bounds the peers with indicators that one pane follows.
+const maxSightings = 65536
+
+// add notes a contact with an indicator on either end; ses is nil when the
+// client could not be told.
+func (s *intelState) add(c *weir.Contact, ses *session) {
+	if c.OwnIntel != nil {
+		o := s.own[c.Own.Addr()]
+		if o == nil {
+			o = &ownSighting{verdict: c.OwnIntel, first: c.Start}
+			s.own[c.Own.Addr()] = o
+		}
+		o.first, o.last = min(o.first, c.Start), max(o.last, c.End)
+		o.rate, o.source = max(o.rate, c.Sampling), max(o.source, c.SamplingSource)
+	}
+	if c.PeerIntel == nil {
+		return
+	}
+	k := peerKey(c.Peer.Addr().As16())
+	p := s.pane[k]
+	if p == nil {
+		if len(s.pane) >= maxSightings {
+			return
+		}
+		p = &sighting{
+			peer: c.Peer.Addr(), verdict: c.PeerIntel, own: c.Own.Addr(), first: c.Start,
+			ports: make(map[portKey]uint64), udpOnly: true,
+		}
+		s.pane[k] = p
+	}
+	p.note(c, ses)
+}
+
+func (p *sighting) note(c *weir.Contact, ses *session) {
+	p.first, p.last = min(p.first, c.Start), max(p.last, c.End)
+	p.rate, p.source, p.allowed = max(p.rate, c.Sampling), max(p.source, c.SamplingSource), c.Allowed
+	out, in := c.Out.Packets, c.In.Packets
+	if !c.Known.Has(weir.HasPackets) {
+		// A record without counts is at least one packet each way it covers.
+		both := c.Known.Has(weir.HasReverse)
+		if c.FromOwn || both {
+			out = 1
+		}
+		if !c.FromOwn || both {
+			in = 1
+		}
+	}
+	p.packets, p.bytes, p.connections = p.packets+out+in, p.bytes+c.Out.Bytes+c.In.Bytes, p.connections+1
+	if c.Known.Has(weir.HasBytes) && out > 0 && c.Out.Bytes > talkLength*out {
+		p.long = true
+	}
+	server := c.Peer.Port()
+	if ses != nil {
+		server = ses.server
+	}
+	p.ports[portKey{c.Proto, server}]++
+	exchange := c.Proto == weir.ProtoUDP && (server == serviceDNS || server == serviceNTP) && out <= singleUDPMax
+	p.udpOnly = p.udpOnly && exchange
+	switch {
+	case ses == nil:
+		p.out, p.in = p.out+out, p.in+in
+		p.incoming = true
+	case ses.out:
+		if c.Action != weir.ActionDeny {
+			p.opened += out
+		}
+	default:
+		p.incoming = true
+		if says(c, ses) {
+			p.answered += out
+		}
+	}
+	rec := evidenceOf(c)
+	keep := pair{records: p.records}
+	keep.keepRecord(rec, recordHash(&rec))
+	p.records = keep.records
+}
+
+// says reports whether own packets of a session that the peer opened say more
+// than no: neither SYN-ACK alone, nor reset, nor ICMP unreachable.
+func says(c *weir.Contact, ses *session) bool {
+	if c.Proto == weir.ProtoICMP || c.Proto == weir.ProtoICMPv6 {
+		t := uint8(c.Peer.Port() >> 8) //nolint:gosec // the ICMP type is the high byte
+		return t != unreachable && t != unreachable6
+	}
+	if c.Proto != weir.ProtoTCP {
+		return true
+	}
+	if !c.Known.Has(weir.HasFlags) {
+		return false
+	}
+	f := c.Out.Flags
+	if !ses.flagsApart {
+		return f&weir.PSH != 0 && !ses.refused()
+	}
+	return f&weir.RST == 0 && f&weir.SYN == 0 && f != 0 || f&weir.PSH != 0
+}
+
+// intelRules runs the two intelligence rules at the end of a pane.
+func (r *resource) intelRules(d *Detector, t int64, emit func(weir.Finding)) {
+	s := &r.intel
+	for _, k := range slices.SortedFunc(maps.Keys(s.pane), peerKey.compare) {
+		p := s.pane[k]
+		if p.allowed {
+			continue
+		}
+		r.c2(d, k, p, t, emit)
+		r.block.addIntel(r, p, t)
+	}
+	for _, a := range slices.SortedFunc(maps.Keys(s.own), netip.Addr.Compare) {
+		r.infected(d, a, s.own[a], t, emit)
+	}
+	r.blockPane(d, t, emit)
+}
+
+// c2Path tells which clause of section 8.1 a sighting meets.
+func (p *sighting) c2Path() string {
+	switch {
+	case p.opened > 0:
+		return "a"
+	case p.answered > 0:
+		return "b"
+	case p.out > 0 && p.in > 0 && p.long:
+		return "c"
+	}
+	return ""
+}
+
+func isC2(c weir.Category) bool { return c == weir.CategoryC2 || c == weir.CategorySinkhole }
+
+func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(weir.Finding)) {
+	path := p.c2Path()
+	if path == "" {
+		return
+	}
+	score, portMatch := 0.0, false
+	var ports []uint16
+	for key := range p.ports {
+		ports = append(ports, key.port)
+	}
+	slices.Sort(ports)
+	for _, port := range ports {
+		score = math.Max(score, scoreOf(p.verdict, t, max(port, 1), isC2))
+	}
+	var best *weir.Indicator
+	sinkhole := false
+	for _, i := range p.verdict.Indicators {
+		if !isC2(i.Category) || i.Port != 0 && !slices.Contains(ports, i.Port) {
+			continue
+		}
+		portMatch = portMatch || i.Port != 0
+		sinkhole = sinkhole || i.Category == weir.CategorySinkhole
+		if best == nil || best.Family == "" && i.Family != "" {
+			best = i
+		}
+	}
+	if best == nil || score < scoreThreshold {
+		return
+	}
+	// A warning list, and a role that meets everybody, ask for more than the
+	// bare address (section 8.1, reducers and guards).
+	if p.verdict.Benign() && !portMatch || p.udpOnly && !portMatch {
+		return
+	}
+	if r.res.HasRole("resolver", "dns", "mail", "crawler", "proxy", "threat-intel") && (path != "a" || !portMatch) {
+		return
+	}
+	name := strings.ToLower(best.Family)
+	if name == "" {
+		name = familyUnlabeled + "|" + best.Source
+	}
+	g := r.intel.groups[name]
+	if g == nil || t-g.last > int64(c2Quiet) {
+		g = &c2Group{peers: make(map[peerKey]*weir.PeerEvidence), ports: make(map[portKey]uint64), first: p.first}
+		r.intel.groups[name] = g
+	}
+	g.merge(k, p)
+	f := weir.Finding{
+		Type: weir.CommunicationWithC2, Resource: r.res, Own: p.own, Direction: weir.Outgoing, Key: name,
+		At: t, First: g.first, Last: g.last, Quiet: c2Quiet, Window: d.cfg.Pane,
+		Unit: weir.UnitScore, Observed: score, Threshold: scoreThreshold, Count: uint64(len(g.peers)),
+		Sampling: weir.Sampling{Rate: p.rate, Source: p.source},
+		Intel:    intelEvidence(p.verdict, t),
+		Facts:    map[string]string{"path": path, "portMatch": strconv.FormatBool(portMatch)},
+	}
+	if path == "b" {
+		f.Direction = weir.Incoming
+	}
+	conf := []float64{score / 100}
+	if portMatch {
+		conf = append(conf, c2PortBonus)
+	}
+	if len(g.peers) > 1 {
+		conf = append(conf, c2RepeatBonus)
+	}
+	f.Confidence = baseline.CombineConfidence(conf...)
+	if sinkhole {
+		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitSinkhole})
+	}
+	if p.verdict.Benign() {
+		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitWarningList})
+	}
+	g.fill(d, &f)
+	for i := range p.records {
+		f.Records = append(f.Records, p.records[i].RecordEvidence)
+	}
+	r.fire(d, f, emit)
+}
+
+// maxGroupPeers bounds the peers of one alert in the making.
+const maxGroupPeers = 1024
+
+func (g *c2Group) merge(k peerKey, p *sighting) {
+	e := g.peers[k]
+	if e == nil {
+		if len(g.peers) >= maxGroupPeers {
+			return
+		}
+		e = &weir.PeerEvidence{Address: p.peer, First: p.first}
+		g.peers[k] = e
+	}
+	e.Packets, e.Bytes, e.Connections = e.Packets+p.packets, e.Bytes+p.bytes, e.Connections+p.connections
+	e.First, e.Last = min(e.First, p.first), max(e.Last, p.last)
+	e.Lower = float64(e.Connections)
+	g.first, g.last = min(g.first, p.first), max(g.last, p.last)
+	for port, n := range p.ports {
+		g.ports[port] += n
+	}
+}
+
+// fill puts peers and ports of a group into a finding.
+func (g *c2Group) fill(d *Detector, f *weir.Finding) {
+	f.Peers = topPeers(g.peers, weir.MaxPeers)
+	f.Ports = portCounts(d, g.ports)
+	if len(f.Ports) > 0 {
+		f.Port, f.Service = f.Ports[0].Port, f.Ports[0].Service
+	}
+}
+
+func topPeers(m map[peerKey]*weir.PeerEvidence, most int) []weir.PeerEvidence {
+	out := make([]weir.PeerEvidence, 0, len(m))
+	for _, k := range slices.SortedFunc(maps.Keys(m), peerKey.compare) {
+		out = append(out, *m[k])
+	}
+	slices.SortStableFunc(out, func(a, b weir.PeerEvidence) int { return cmp.Compare(b.Lower, a.Lower) })
+	return out[:min(len(out), most)]
+}
+
+func portCounts(d *Detector, m map[portKey]uint64) []weir.PortCount {
+	keys := slices.SortedFunc(maps.Keys(m), func(a, b portKey) int {
+		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a.proto, b.proto), cmp.Compare(a.port, b.port))
+	})
+	var out []weir.PortCount
+	for _, k := range keys[:min(len(keys), weir.MaxPorts)] {
+		out = append(out, weir.PortCount{Port: k.port, Protocol: protoName(k.proto), Service: d.serviceName(k.proto, k.port), Count: m[k]})
+	}
+	return out
+}
+
+// infected raises the alert on an own address that intelligence calls infected
+// (section 8.2): reported within 7 days, and not before the resource held it.
+func (r *resource) infected(d *Detector, own netip.Addr, o *ownSighting, t int64, emit func(weir.Finding)) {
+	fam := &d.fam[famInfected]
+	for _, i := range o.verdict.Indicators {
+		name := strings.ToLower(i.Family)
+		if i.Category != weir.CategoryInfected || i.Prefix.Bits() != i.Prefix.Addr().BitLen() {
+			continue
+		}
+		if !strings.Contains(name, conficker) && !slices.ContainsFunc(fam.Families, func(f string) bool { return strings.EqualFold(f, name) }) {
+			continue
+		}
+		score := decayed(i, t)
+		seen := i.LastSeen
+		if seen == 0 {
+			seen = o.last
+		}
+		if t-seen > int64(infectedFresh) || score < scoreThreshold || seen < r.res.Since {
+			continue
+		}
+		if r.res.SinceUnknown && !r.conficker() {
+			continue // the report may be about an earlier holder of the address
+		}
+		f := weir.Finding{
+			Type: weir.ResourceIPMalicious, Resource: r.res, Own: own, Direction: weir.Outgoing,
+			Key: own.String() + "|" + name, At: t, First: o.first, Last: o.last, Quiet: infectedQuiet, Window: day.window(),
+			Unit: weir.UnitScore, Observed: score, Threshold: scoreThreshold, Count: 1,
+			Sampling:   weir.Sampling{Rate: o.rate, Source: o.source},
+			Confidence: score / 100,
+			Intel:      intelEvidence(o.verdict, t),
+			Facts:      map[string]string{"family": name, "corroborated": strconv.FormatBool(r.conficker())},
+		}
+		if r.conficker() {
+			f.Confidence = baseline.CombineConfidence(f.Confidence, 0.5)
+		}
+		if r.res.SinceUnknown {
+			f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitLeaseUnknown})
+		}
+		r.fireHourly(d, f, t, emit)
+		return
+	}
+}
+
+// conficker reports the behaviour that corroborates a report: a sweep of
+// tcp/445 with at least 8 targets (section 8.2 (i)).
+func (r *resource) conficker() bool {
+	e := r.scan.sweeps[portKey{weir.ProtoTCP, 445}]
+	return e != nil && e.cusum.Alarm() && len(e.targets) >= 8
+}
+
+// fireHourly reports a finding whose evidence is renewed by any traffic at most
+// once an hour.
+func (r *resource) fireHourly(d *Detector, f weir.Finding, t int64, emit func(weir.Finding)) {
+	if e := r.episodes[episodeKey{f.Type, f.Key}]; e != nil && t-e.last < int64(time.Hour) {
+		return
+	}
+	r.fire(d, f, emit)
+}

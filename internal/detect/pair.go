@@ -1,0 +1,318 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"strconv"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/baseline"
+)
+
+// Constants of the pair rule (section 7.1), and of its variants in section 8.
+const (
+	stormPorts      = 4   // D >= 4
+	stormShare      = 0.6 // of rho_e, and of connections inside the range
+	gateSessions    = 30  // L_b
+	gateOdds        = 2   // LLR
+	scanShare       = 0.5
+	scanShareSQL    = 0.55
+	replyNone       = 0.05
+	replyRDP        = 0.2
+	sqlServerLen    = 140 // bytes, mean server packet of failing logins
+	sqlBlindS       = 6   // surprise needed when server lengths are not seen
+	pairThreshold   = 5   // S_a
+	signatureFactor = 10  // M_sig = 10*M
+	coldFactor      = 3   // floors in phase 0 under sampling
+	gitFactor       = 3   // floors of git servers
+	intelScore      = 50  // TI(peer)
+	pairQuiet       = 30 * time.Minute
+)
+
+// phaseAdd is what the cold-start phases add to the surprise needed (6.7).
+func phaseAdd(phase int) float64 {
+	switch phase {
+	case baseline.PhaseCold:
+		return 2
+	case baseline.PhaseWarm:
+		return 1
+	}
+	return 0
+}
+
+func bitsActive(days uint32) int { return bits.OnesCount32(days) }
+
+// pairPrior is the service prior of connections of a new peer in one window.
+func (a *activity) pairPrior(f *settings) baseline.Prior {
+	return baseline.Prior{A0: 24 * f.PriorConnections, B0: 24}
+}
+
+// ownPrior is the prior of a known peer's own history: what new peers do here,
+// with the weight of a single window.
+func (a *activity) ownPrior(h horizon, p baseline.Prior) baseline.Prior {
+	return baseline.Prior{A0: a.newPeer[h].Mean(p), B0: 1}
+}
+
+// verdict is a pair that the rule alerts on, with the numbers of the decision.
+type verdict struct {
+	s          seen
+	surprise   float64
+	expected   float64
+	threshold  float64
+	floor      float64
+	phase      int
+	info       baseline.Rate
+	prior      baseline.Prior
+	signature  bool
+	intel      float64
+	confidence float64
+}
+
+// judgePair applies the pair decision of section 7.1.
+func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int64) (v verdict, ok bool) {
+	fam := &d.fam[a.svc.family]
+	m := fam.floor(h)
+	if a.svc.family == famSSH && !a.key.out && r.res.HasRole("git") {
+		m *= gitFactor
+	}
+	if a.key.out && honeypot(s.p.intel) {
+		m = math.Max(m/3, 1)
+	}
+	if s.n == 0 || s.p.allowed || !a.key.out && s.p.isOwn || s.lower < m {
+		return v, false
+	}
+	if !a.storm(s) || a.scanlike(r, s) || !a.sizeFits(s) || a.guarded(r, s) {
+		return v, false
+	}
+	prior := a.pairPrior(fam)
+	rate, regular := a.newPeer[h], s.p.regular(t)
+	if regular && s.p.own[h].Windows > 0 {
+		rate, prior = s.p.own[h], a.ownPrior(h, prior)
+	}
+	e := a.expose(s.n)
+	v = verdict{
+		s: s, info: rate, prior: prior, floor: m,
+		surprise: rate.Surprise(s.y, e, prior), expected: rate.Mean(prior) * e,
+		phase: a.newPeer[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm),
+		intel: badScore(s.p.intel, t),
+	}
+	base := fam.Threshold
+	if base == 0 {
+		base = pairThreshold
+	}
+	need := d.jitter(base+fam.add+phaseAdd(v.phase), r, a.svc.family)
+	if a.svc.family == famSQL && (s.c.xr == 0 || !s.c.has(weir.HasPackets|weir.HasBytes)) {
+		// Without server lengths a login storm and an application without a
+		// connection pool look alike.
+		if regular || s.p.isOwn {
+			return v, false
+		}
+		need = math.Max(need, sqlBlindS)
+	}
+	anomalyFloor := m
+	if v.phase == baseline.PhaseCold && !s.exact {
+		anomalyFloor *= coldFactor
+	}
+	anomaly := v.surprise >= need && s.lower >= anomalyFloor
+	v.signature = s.lower >= signatureFactor*m && !regular
+	if !anomaly && !v.signature && v.intel < intelScore {
+		return v, false
+	}
+	v.threshold = a.thresholdCount(&v, need, e)
+	v.confidence = a.pairConfidence(&v, h, t)
+	return v, true
+}
+
+// thresholdCount turns the surprise needed into the smallest count that would
+// have reached it, so that the alert can say what would have been too few.
+func (a *activity) thresholdCount(v *verdict, need, e float64) float64 {
+	mean := v.info.Mean(v.prior) * e
+	if !(mean > 0) {
+		return v.floor
+	}
+	lo, hi := uint64(0), v.s.y+1
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if v.info.Surprise(mid, e, v.prior) >= need {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	t := float64(lo)
+	if v.s.exact {
+		t = math.Max(t, v.floor)
+	}
+	return t
+}
+
+// storm tells many short connections from few long ones.
+func (a *activity) storm(s seen) bool {
+	d := s.distinct()
+	if s.exact {
+		d = max(d, s.connections())
+	}
+	if d < stormPorts {
+		return false
+	}
+	packets := s.c.has(weir.HasPackets) && s.c.xf > 0
+	if packets && float64(d)/float64(s.c.xf) < stormShare*baseline.RhoExpected(s.n, a.svc.k) {
+		return false
+	}
+	if s.exact {
+		n := s.connections()
+		return n > 0 && float64(s.c.within) >= stormShare*float64(n)
+	}
+	if !packets {
+		return true
+	}
+	if baseline.SessionBound(d, s.c.xf) >= gateSessions {
+		return true
+	}
+	return s.c.has(weir.HasFlags) && baseline.ControlLLR(s.c.ctl, s.c.xf-min(s.c.ctl, s.c.xf)) >= gateOdds
+}
+
+// scanlike tells a scan, whose packets are SYNs that nobody answers.
+func (a *activity) scanlike(r *resource, s seen) bool {
+	if !s.c.has(weir.HasPackets) {
+		return false
+	}
+	limit := scanShare
+	if a.svc.family == famSQL {
+		limit = scanShareSQL
+	}
+	q := float64(s.c.xr) / math.Max(float64(s.c.xf+s.c.xr), 1)
+	if s.c.has(weir.HasFlags) && baseline.BetaLCB95(s.c.syn, s.c.xf) > limit {
+		// Short refused logins to RDP answer every packet: keep them in.
+		if a.svc.family != famRDP || s.exact || q < replyRDP {
+			return true
+		}
+	}
+	return r.view.ok() && baseline.BetaUCB95(s.c.xr, s.c.xf+s.c.xr) < replyNone
+}
+
+// sizeFits tells logins from transfers by the mean client packet.
+func (a *activity) sizeFits(s seen) bool {
+	if !s.c.has(weir.HasPackets|weir.HasBytes) || s.c.xf == 0 {
+		return true
+	}
+	if float64(s.c.bf)/float64(s.c.xf) > a.svc.lenMax {
+		return false
+	}
+	if a.svc.family == famSQL && s.c.xr > 0 {
+		return float64(s.c.br)/float64(s.c.xr) <= sqlServerLen
+	}
+	return true
+}
+
+// guarded holds the guards of section 8.3 that need the pair alone: mail
+// servers that talk both ways, and clients of file services under sampling.
+func (a *activity) guarded(r *resource, s seen) bool {
+	if a.svc.name == "SMTP" && !a.key.out {
+		back := r.acts[actKey{true, portKey{weir.ProtoTCP, 25}}]
+		if back != nil && back.pairs[s.p.key] != nil {
+			return true
+		}
+	}
+	return a.svc.storage && !s.exact && s.c.has(weir.HasPackets) &&
+		float64(s.c.distinct()) < 0.3*float64(s.c.xf)
+}
+
+func (a *activity) pairConfidence(v *verdict, h horizon, t int64) float64 {
+	c := []float64{baseline.SurpriseConfidence(v.surprise)}
+	if v.intel >= intelScore {
+		c = append(c, 0.5)
+	}
+	if v.s.c.distinct() >= 20 || v.s.exact && v.s.c.connections() >= 20 {
+		c = append(c, 0.5)
+	}
+	if other := 1 - h; v.s.p.fired > 0 && t-v.s.p.fired < int64(other.window()) && h == day {
+		c = append(c, 0.3)
+	}
+	conf := baseline.CombineConfidence(c...)
+	// Every kind of field that is missing costs a tenth (section 7.5).
+	for _, f := range []weir.Fields{weir.HasPackets, weir.HasBytes, weir.HasFlags} {
+		if !v.s.c.has(f) {
+			conf -= 0.1
+		}
+	}
+	return math.Max(conf, 0)
+}
+
+// pairType returns the alert type of a pair rule.
+func (a *activity) pairType() weir.AlertType {
+	switch {
+	case a.svc.family == famSSH && a.key.out:
+		return weir.SSHOutgoingOneToOne
+	case a.svc.family == famSSH:
+		return weir.SSHIncomingOneToOne
+	case a.svc.family == famRDP && a.key.out:
+		return weir.RDPOutgoingOneToOne
+	case a.svc.family == famRDP:
+		return weir.RDPIncomingOneToOne
+	case a.key.out:
+		// Outgoing guessing on any other service is part of this alert.
+		return weir.PortScanning
+	case a.svc.family == famSQL:
+		return weir.SQLIncomingOneToOne
+	}
+	return weir.GenericIncomingOneToOne
+}
+
+func (a *activity) pairFinding(d *Detector, r *resource, v *verdict, h horizon, t int64) weir.Finding {
+	s := &v.s
+	f := a.finding(r, a.pairType(), h, t)
+	f.Key = fmt.Sprintf("%d|%s", a.key.port.port, s.p.example.addr())
+	if f.Type == weir.PortScanning {
+		f.Key = "login|" + f.Key
+		f.Facts = map[string]string{"shape": "logins"}
+	}
+	f.First, f.Last = s.c.first, s.c.last
+	f.Count = s.y
+	if s.exact {
+		f.Count = s.c.connections()
+	}
+	f.Unit, f.Observed, f.Expected, f.Threshold, f.Floor = weir.UnitConnections, float64(s.y), v.expected, v.threshold, v.floor
+	f.Surprise, f.Confidence = v.surprise, v.confidence
+	f.Sampling = a.samplingOf(s)
+	f.Baseline = baselineInfo(&v.info, v.prior, v.phase, t)
+	f.Peers = []weir.PeerEvidence{a.peerEvidence(s)}
+	f.Ports = []weir.PortCount{{Port: a.key.port.port, Protocol: protoName(a.key.port.proto), Service: a.svc.name, Count: f.Count}}
+	f.Series = s.p.seriesOf(h, t, v.expected)
+	for i := range s.p.records {
+		f.Records = append(f.Records, s.p.records[i].RecordEvidence)
+	}
+	f.Quiet = a.quiet(s, pairQuiet)
+	f.Limits = a.limits(r, &s.c, v.phase)
+	f.Intel = intelEvidence(s.p.intel, t)
+	a.hintSuccess(&f, s)
+	_ = d
+	return f
+}
+
+// hintSuccess notes a long session after the storm, which may be a login that
+// succeeded (section 8.9; SSHCure's idea, CCR 44(5), 2014).
+func (a *activity) hintSuccess(f *weir.Finding, s *seen) {
+	if a.svc.family != famSSH || !s.exact || !s.c.has(weir.HasPackets) {
+		return
+	}
+	if long := s.c.done - min(s.c.within, s.c.done); long > 0 {
+		f.Facts = map[string]string{"possibleSuccess": "true", "longSessions": strconv.FormatUint(long, 10)}
+	}
+}
+
+func (a *activity) peerEvidence(s *seen) weir.PeerEvidence {
+	e := weir.PeerEvidence{
+		Address: s.p.example.addr(), Packets: s.c.xf, Bytes: s.c.bf, Connections: s.y,
+		Lower: s.lower, First: s.c.first, Last: s.c.last,
+	}
+	if s.exact {
+		e.Connections = s.c.connections()
+	}
+	if est := a.samplingOf(s).Estimate; est != nil {
+		e.Estimate = est
+	}
+	return e
+}

@@ -1,0 +1,431 @@
+package detect
+
+import (
+	"encoding/binary"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/baseline"
+)
+
+// actKey names an activity of a resource: who plays the server, and the port.
+type actKey struct {
+	out  bool // the own end is the client
+	port portKey
+}
+
+// resource is the state of one protected resource.
+type resource struct {
+	key  uint64
+	res  *weir.Resource
+	last int64 // newest event time
+
+	acts   map[actKey]*activity
+	listen map[portKey]*listener
+	view   visibility
+	intel  intelState
+	scan   scanState
+	flood  floodState
+	block  blockState
+
+	// pairCount and level are, by direction (0 in, 1 out), the number of peers
+	// kept and the level of adaptive hash sampling.
+	pairCount [2]int
+	level     [2]uint8
+	degraded  bool
+	episodes  map[episodeKey]*episode
+	limited   int64 // episodes that did not fit
+}
+
+func newResource(key uint64) *resource {
+	return &resource{
+		key: key, acts: make(map[actKey]*activity), listen: make(map[portKey]*listener),
+		episodes: make(map[episodeKey]*episode),
+		scan:     newScanState(), flood: newFloodState(), block: newBlockState(), intel: newIntelState(),
+	}
+}
+
+// listener is what is known of an own port that may be a service.
+type listener struct {
+	ports   []uint16 // distinct peer ports, at most 8
+	peers   []peerKey
+	last    int64
+	learned bool
+}
+
+// Limits of learning own listeners: a port is a service once seen with 8
+// distinct peer ports, or with 3 of them from 2 peers, in 7 days (section 4.1).
+const (
+	listenerPorts     = 8
+	listenerPortsMany = 3
+	listenerPeers     = 2
+	listenerLife      = 7 * 24 * time.Hour
+	listenerMax       = 2048
+	learnedOdds       = 2.5
+	decideOdds        = 1.5
+)
+
+// visibility is the long-run reply share of a resource's TCP (section 4.2).
+type visibility struct{ xf, xr float64 }
+
+// ok reports whether replies can be seen, so that their absence says something.
+func (v visibility) ok() bool {
+	return v.xr > 0 && v.share() >= 0.05
+}
+
+// oneWay reports whether enough was seen to say that replies cannot be seen.
+func (v visibility) oneWay() bool { return v.xf+v.xr >= 200 && v.share() < 0.05 }
+
+func (v visibility) share() float64 {
+	if v.xf+v.xr == 0 {
+		return 0
+	}
+	return v.xr / (v.xf + v.xr)
+}
+
+func addrKey(a netip.Addr) peerKey { return peerKey(a.As16()) }
+
+// peerOf returns the key of a peer: its address, or its /64 for IPv6.
+func peerOf(a netip.Addr) peerKey {
+	k := peerKey(a.As16())
+	if !a.Is4() && !a.Is4In6() {
+		clear(k[8:])
+	}
+	return k
+}
+
+func (k peerKey) addr() netip.Addr { return netip.AddrFrom16(k).Unmap() }
+
+func (k peerKey) hash() uint64 {
+	return mix(binary.BigEndian.Uint64(k[:8])*0x9e3779b97f4a7c15 ^ mix(binary.BigEndian.Uint64(k[8:])))
+}
+
+// session is a contact with its client told apart: f is client to server.
+type session struct {
+	c          *weir.Contact
+	out        bool // the own end is the client
+	fwd, rev   weir.Counters
+	client     uint16 // client port
+	server     uint16 // server port
+	hasFwd     bool   // the record covers client packets
+	hasRev     bool   // the record covers server packets
+	flagsApart bool   // flags are by direction
+}
+
+// orient decides who the client of a contact is; ok is false when the evidence
+// does not suffice (section 4.1).
+func (r *resource) orient(c *weir.Contact) (s session, ok bool) {
+	odds := float64(c.LogOdds)
+	if c.Known.Has(weir.HasPorts) {
+		if l := r.listen[portKey{c.Proto, c.Own.Port()}]; l != nil && l.learned {
+			odds -= learnedOdds
+		}
+	}
+	s = session{c: c, out: odds > 0}
+	if odds < decideOdds && odds > -decideOdds {
+		return s, false
+	}
+	both := c.Known.Has(weir.HasReverse)
+	s.flagsApart = !both || c.Known.Has(weir.HasRevFlags)
+	if s.out {
+		s.fwd, s.rev, s.client, s.server = c.Out, c.In, c.Own.Port(), c.Peer.Port()
+		s.hasFwd, s.hasRev = both || c.FromOwn, both || !c.FromOwn
+	} else {
+		s.fwd, s.rev, s.client, s.server = c.In, c.Out, c.Peer.Port(), c.Own.Port()
+		s.hasFwd, s.hasRev = both || !c.FromOwn, both || c.FromOwn
+	}
+	return s, true
+}
+
+// refused reports whether the server turned the connection away: nothing but
+// the client's SYN and a reset. With flags of both directions in one word only
+// short records without data can be told.
+func (s *session) refused() bool {
+	if !s.c.Known.Has(weir.HasFlags) || s.c.Proto != weir.ProtoTCP {
+		return false
+	}
+	if s.flagsApart {
+		return s.hasRev && s.rev.Flags&weir.RST != 0 && s.rev.Flags&weir.SYN == 0 && s.fwd.Flags&weir.PSH == 0 && s.fwd.Packets <= 3
+	}
+	f := s.fwd.Flags | s.rev.Flags
+	return f&weir.RST != 0 && f&(weir.PSH|weir.FIN) == 0 && s.fwd.Packets <= 3 && s.rev.Packets <= s.fwd.Packets
+}
+
+// marks returns the client packets that are bare SYNs, and those with SYN, FIN
+// or RST. A record that ORs flags over several packets holds one of each.
+func (s *session) marks() (syn, ctl uint64) {
+	n, f := s.fwd.Packets, s.fwd.Flags
+	if !s.c.Known.Has(weir.HasFlags) || s.c.Proto != weir.ProtoTCP || n == 0 {
+		return 0, 0
+	}
+	if !s.flagsApart {
+		f |= s.rev.Flags
+	}
+	ends := f & (weir.SYN | weir.FIN | weir.RST)
+	switch {
+	case ends == weir.SYN && f&weir.ACK == 0:
+		return n, n
+	case s.refused():
+		return n, n
+	case n == 1:
+		if f&weir.SYN != 0 && f&weir.ACK == 0 {
+			syn = 1
+		}
+		if syn == 1 || f&(weir.FIN|weir.RST) != 0 {
+			ctl = 1
+		}
+		return syn, ctl
+	}
+	if f&weir.SYN != 0 {
+		syn, ctl = 1, 1
+	}
+	if f&weir.FIN != 0 {
+		ctl++
+	}
+	if f&weir.RST != 0 && s.flagsApart {
+		ctl++
+	}
+	return syn, min(ctl, n)
+}
+
+// completed reports whether the handshake was completed, as far as the record
+// tells; what it does not tell is taken for granted (section 7.5).
+func (s *session) completed() bool {
+	k := s.c.Known
+	if s.c.Action == weir.ActionDeny || s.refused() {
+		return false
+	}
+	if k.Has(weir.HasPackets) {
+		if s.fwd.Packets < 2 {
+			return false
+		}
+		if k.Has(weir.HasReverse) && s.rev.Packets == 0 {
+			return false
+		}
+	}
+	if k.Has(weir.HasFlags) && s.c.Proto == weir.ProtoTCP {
+		f := s.fwd.Flags
+		if !s.flagsApart {
+			f |= s.rev.Flags
+		}
+		return f&weir.ACK != 0
+	}
+	return true
+}
+
+// pane takes the contacts of one pane, in canonical order.
+func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
+	r.res = cs[len(cs)-1].Resource
+	r.last = max(r.last, cs[len(cs)-1].End)
+	r.intel.begin()
+	r.scan.begin()
+	for i := range cs {
+		c := &cs[i]
+		if c.Leg == weir.BackLeg {
+			continue
+		}
+		if c.Sampling == 0 {
+			d.stats.NoRate++
+		}
+		r.flood.add(d, r, c)
+		s, ok := r.orient(c)
+		if !ok {
+			d.stats.Ambiguous++
+			r.intel.add(c, nil)
+			continue
+		}
+		r.intel.add(c, &s)
+		if c.Proto == weir.ProtoTCP && c.Known.Has(weir.HasPackets) {
+			r.view.xf += float64(s.fwd.Packets)
+			r.view.xr += float64(s.rev.Packets)
+		}
+		if c.Known.Has(weir.HasPorts) && (c.Proto == weir.ProtoTCP || c.Proto == weir.ProtoUDP) {
+			r.session(d, &s, start)
+		}
+	}
+	r.view.xf, r.view.xr = decayView(r.view)
+	r.learnListeners(cs, end)
+}
+
+// decayView bounds the memory of the reply share, so that a change of routing
+// shows within some millions of packets.
+func decayView(v visibility) (xf, xr float64) {
+	if v.xf+v.xr > 1e7 {
+		return v.xf / 2, v.xr / 2
+	}
+	return v.xf, v.xr
+}
+
+// session counts one oriented contact for the rules of its service.
+func (r *resource) session(d *Detector, s *session, start int64) {
+	svc := d.table.find(r.res, !s.out, s.c.Proto, s.server)
+	if s.out {
+		r.scan.add(r, s)
+	} else {
+		r.block.add(s, start)
+	}
+	if svc == nil {
+		return
+	}
+	key := actKey{s.out, serviceProtoPort(svc, s.c.Proto, s.server)}
+	a := r.acts[key]
+	if a == nil {
+		if len(r.acts) >= maxActivities {
+			return
+		}
+		a = newActivity(key, svc)
+		r.acts[key] = a
+	}
+	a.svc = svc
+	a.add(d, r, s)
+}
+
+// maxActivities bounds the services of a resource that are followed; the
+// service table has fewer rows for either direction.
+const maxActivities = 256
+
+// learnListeners notes which own ports act as services. It runs when the pane
+// has been worked off, so that a pane is oriented by what earlier ones taught.
+// Contacts that the own end opened beyond doubt teach nothing: a scanner with
+// a fixed source port is no service.
+func (r *resource) learnListeners(cs []weir.Contact, end int64) {
+	for i := range cs {
+		c := &cs[i]
+		if !c.Known.Has(weir.HasPorts) || c.LogOdds >= decideOdds || c.Own.Port() == 0 ||
+			c.Proto != weir.ProtoTCP && c.Proto != weir.ProtoUDP {
+			continue
+		}
+		k := portKey{c.Proto, c.Own.Port()}
+		l := r.listen[k]
+		if l == nil {
+			l = &listener{}
+			r.listen[k] = l
+		}
+		if end-l.last > int64(listenerLife) {
+			*l = listener{}
+		}
+		l.last = end
+		if l.learned {
+			continue
+		}
+		if len(l.ports) < listenerPorts && !slices.Contains(l.ports, c.Peer.Port()) {
+			l.ports = append(l.ports, c.Peer.Port())
+		}
+		if p := peerOf(c.Peer.Addr()); len(l.peers) < listenerPeers && !slices.Contains(l.peers, p) {
+			l.peers = append(l.peers, p)
+		}
+		l.learned = len(l.ports) >= listenerPorts || len(l.ports) >= listenerPortsMany && len(l.peers) >= listenerPeers
+		if l.learned {
+			l.ports, l.peers = nil, nil
+		}
+	}
+	if len(r.listen) > listenerMax {
+		r.pruneListeners(end)
+	}
+}
+
+// pruneListeners drops the candidates silent for longest, learnt ports last.
+func (r *resource) pruneListeners(end int64) {
+	keys := slices.SortedFunc(maps.Keys(r.listen), func(a, b portKey) int {
+		x, y := r.listen[a], r.listen[b]
+		if c := compareBool(x.learned, y.learned); c != 0 {
+			return c
+		}
+		if c := sign(x.last - y.last); c != 0 {
+			return c
+		}
+		return int(a.proto)<<16 + int(a.port) - int(b.proto)<<16 - int(b.port)
+	})
+	for _, k := range keys[:len(keys)-listenerMax/2] {
+		delete(r.listen, k)
+	}
+	_ = end
+}
+
+// boundary runs the rules of the windows that end at time t, a multiple of ten
+// minutes, and lets baselines learn the windows that close there.
+func (r *resource) boundary(d *Detector, t int64, emit func(weir.Finding)) {
+	if t-r.last > int64(day.window())+day.slot() {
+		return
+	}
+	keys := slices.SortedFunc(maps.Keys(r.acts), compareActKeys)
+	for _, k := range keys {
+		a := r.acts[k]
+		a.evaluate(d, r, t, emit)
+		a.learn(d, r, t)
+		if t%int64(day.window()) == 0 {
+			a.prune(r, d, t)
+			if len(a.pairs) == 0 && t-a.last > int64(30*24*time.Hour) {
+				delete(r.acts, k)
+			}
+		}
+	}
+	r.scanRule(d, t, true, emit)
+	r.blockRule(d, t, emit)
+	r.pruneEpisodes(t)
+}
+
+func compareActKeys(a, b actKey) int {
+	if c := compareBool(a.out, b.out); c != 0 {
+		return c
+	}
+	return int(a.port.proto)<<16 + int(a.port.port) - int(b.port.proto)<<16 - int(b.port.port)
+}
+
+// shed enforces the cap on peers by adaptive hash sampling: the level depends
+// on the set of peers of this resource alone, never on the order of arrival
+// (section 3.7, R15).
+func (r *resource) shed(d *Detector) {
+	for dir, n := range r.pairCount {
+		if n <= d.cfg.PeersPerResource {
+			continue
+		}
+		var hashes []uint64
+		for k, a := range r.acts {
+			if k.out == (dir == 1) {
+				for p := range a.pairs {
+					hashes = append(hashes, p.hash())
+				}
+			}
+		}
+		j, _ := baseline.AHSLevelOf(hashes, uint64(d.cfg.PeersPerResource)) //nolint:gosec // validated to be positive
+		r.level[dir] = uint8(max(int(r.level[dir]), j))                     //nolint:gosec // at most 64
+		for k, a := range r.acts {
+			if k.out != (dir == 1) {
+				continue
+			}
+			for p := range a.pairs {
+				if !baseline.AHSKeep(p.hash(), int(r.level[dir])) {
+					delete(a.pairs, p)
+					r.pairCount[dir]--
+					d.pairs--
+				}
+			}
+		}
+	}
+}
+
+// pairBytes is about what a tracked peer costs, for the memory ceiling.
+const pairBytes = 640
+
+// admit reports whether a new peer may be tracked.
+func (r *resource) admit(d *Detector, out bool, k peerKey) bool {
+	dir := 0
+	if out {
+		dir = 1
+	}
+	if !baseline.AHSKeep(k.hash(), int(r.level[dir])) {
+		return false
+	}
+	if int64(d.pairs)*pairBytes > d.cfg.Memory {
+		d.stats.Refused++
+		r.degraded = true
+		return false
+	}
+	d.pairs++
+	r.pairCount[dir]++
+	return true
+}
