@@ -163,7 +163,10 @@ func TestExportVectors(t *testing.T) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			found := 0
 			for _, in := range v.Inputs {
-				r := NewReader(openData(t, filepath.Join(dir, in)), Options{Export: countDatagrams(&found)})
+				r := NewReader(openData(t, filepath.Join(dir, in)), Options{
+					Export: countDatagrams(&found),
+					Ports:  []uint16{2057, 2100, 8096, 9990}, // as configured where these were captured
+				})
 				flows, err := readAll(r)
 				if err != nil {
 					t.Fatal(err)

@@ -3,6 +3,7 @@ package pcap
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/wire/packet"
@@ -31,31 +32,34 @@ func exportPort(port uint16) bool {
 }
 
 // ExportDatagram reports whether a packet is flow export: UDP to one of the
-// known ports, with a payload that begins like NetFlow v5 or v9, IPFIX or
-// sFlow v5.
-func ExportDatagram(h *packet.Header) bool {
-	return h.Proto == weir.ProtoUDP && h.HasPorts && exportPort(h.Dst.Port()) && looksLikeExport(h.Payload)
+// known ports, or one of the further ports given, with a payload that begins
+// like NetFlow v5 or v9, IPFIX or sFlow v5.
+func ExportDatagram(h *packet.Header, ports ...uint16) bool {
+	if h.Proto != weir.ProtoUDP || !h.HasPorts {
+		return false
+	}
+	port := h.Dst.Port()
+	return (exportPort(port) || slices.Contains(ports, port)) && looksLikeExport(h.Payload)
 }
 
-// looksLikeExport checks the fixed part of the datagram header. It is lenient
+// looksLikeExport checks the first eight bytes of the datagram. It is lenient
 // about the rest, so that malformed datagrams reach the decoder that counts
 // them.
 func looksLikeExport(b []byte) bool {
-	if len(b) < 16 {
+	if len(b) < 8 {
 		return false
 	}
+	count := binary.BigEndian.Uint16(b[2:])
 	switch binary.BigEndian.Uint16(b) {
-	case 5: // 24 bytes of header, 1 to 30 records of 48 bytes
-		n := binary.BigEndian.Uint16(b[2:])
-		return len(b) >= 24 && n >= 1 && n <= 30
-	case 9: // 20 bytes of header, then sets
-		return len(b) >= 20 && binary.BigEndian.Uint16(b[2:]) > 0
-	case 10: // the header says how long the message is
-		n := binary.BigEndian.Uint16(b[2:])
-		return n >= 16
+	case 5: // 1 to 30 records
+		return count >= 1 && count <= 30
+	case 9: // a count of records
+		return count > 0
+	case 10: // the length of the message, 16 bytes of header included
+		return count >= 16
 	case 0: // sFlow: version 5 in 32 bits, address type IPv4 or IPv6
 		kind := binary.BigEndian.Uint32(b[4:])
-		return binary.BigEndian.Uint16(b[2:]) == 5 && (kind == 1 || kind == 2)
+		return count == 5 && (kind == 1 || kind == 2)
 	}
 	return false
 }

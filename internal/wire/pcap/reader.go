@@ -25,6 +25,9 @@ type Options struct {
 	// Export decodes one flow export datagram and appends its flows to dst.
 	// When it is nil, every capture is metered.
 	Export func(d *Datagram, dst []weir.Flow) []weir.Flow
+	// Ports are UDP destination ports on which flow export is expected besides
+	// the known ones.
+	Ports []uint16
 	// Meter are the limits of the meter.
 	Meter MeterOptions
 }
@@ -34,6 +37,7 @@ type Reader struct {
 	packets *PacketReader
 	meter   *Meter
 	export  func(d *Datagram, dst []weir.Flow) []weir.Flow
+	ports   []uint16
 	mode    mode
 	seen    int         // packets read while probing
 	held    []weir.Flow // flows ready to be handed out
@@ -55,7 +59,7 @@ const (
 
 // NewReader returns a reader of r, which is not touched before the first Read.
 func NewReader(r io.Reader, o Options) *Reader {
-	rd := &Reader{packets: NewPacketReader(r), meter: NewMeter(o.Meter), export: o.Export}
+	rd := &Reader{packets: NewPacketReader(r), meter: NewMeter(o.Meter), export: o.Export, ports: o.Ports}
 	if o.Export == nil {
 		rd.mode = metering
 	}
@@ -120,7 +124,7 @@ func (r *Reader) add(p *Packet) {
 		}
 		return
 	}
-	if r.export != nil && ExportDatagram(&h) {
+	if r.export != nil && ExportDatagram(&h, r.ports...) {
 		if r.mode == probing {
 			r.mode = decoding
 			r.held = r.held[:0]
