@@ -1,0 +1,122 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+)
+
+// socket is one receiving socket with its counters.
+type socket struct {
+	conn     *net.UDPConn
+	protocol protocol
+	addr     netip.AddrPort
+	granted  int // receive buffer in bytes, 0 where it cannot be asked
+
+	datagrams, bytes, dropped, kernel, errors atomic.Uint64
+	lastKernel                                uint32
+}
+
+// read receives one datagram.
+func (s *socket) read(buf, oob []byte) (n, oobn int, from netip.AddrPort, err error) {
+	n, oobn, _, from, err = s.conn.ReadMsgUDPAddrPort(buf, oob)
+	return n, oobn, from, err
+}
+
+// Listen binds the sockets. Addresses with port 0 get a free one, which Addrs
+// tells. On error nothing stays bound.
+func (u *UDP) Listen() error {
+	if len(u.sockets) > 0 {
+		return errors.New("listen: already bound")
+	}
+	for _, l := range [...]struct {
+		p    protocol
+		list []string
+	}{{netflowPort, u.c.NetFlow}, {sflowPort, u.c.SFlow}} {
+		for _, a := range l.list {
+			if err := u.bind(l.p, a); err != nil {
+				u.Close()
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bind opens the sockets of one address. Several sockets share a port by
+// SO_REUSEPORT; a socket without it is tried first, so that a second process on
+// the same port is refused instead of silently taking half of the datagrams.
+func (u *UDP) bind(p protocol, address string) error {
+	n := u.c.Workers
+	if !canShare {
+		n = 1
+	}
+	if n > 1 {
+		if _, port, err := net.SplitHostPort(address); err == nil && port != "0" {
+			probe, err := listenUDP(address, false)
+			if err != nil {
+				return fmt.Errorf("listen for %s on %s: %w", p, address, err)
+			}
+			if err := probe.Close(); err != nil {
+				return fmt.Errorf("listen for %s on %s: %w", p, address, err)
+			}
+		}
+	}
+	for range n {
+		conn, err := listenUDP(address, n > 1)
+		if err != nil {
+			return fmt.Errorf("listen for %s on %s: %w", p, address, err)
+		}
+		s := &socket{conn: conn, protocol: p, granted: setReceiveBuffer(conn, u.c.ReceiveBuffer)}
+		if local, ok := conn.LocalAddr().(*net.UDPAddr); ok {
+			s.addr = local.AddrPort()
+			s.addr = netip.AddrPortFrom(s.addr.Addr().Unmap(), s.addr.Port())
+		}
+		u.sockets = append(u.sockets, s)
+		if host, port, err := net.SplitHostPort(address); err == nil && port == "0" {
+			address = net.JoinHostPort(host, fmt.Sprint(s.addr.Port()))
+		}
+	}
+	return nil
+}
+
+func listenUDP(address string, shared bool) (*net.UDPConn, error) {
+	lc := net.ListenConfig{}
+	if shared {
+		lc.Control = func(_, _ string, c syscall.RawConn) error { return sharePort(c) }
+	}
+	pc, err := lc.ListenPacket(context.Background(), "udp", address)
+	if err != nil {
+		return nil, err
+	}
+	conn, ok := pc.(*net.UDPConn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("%s is no UDP address", address), pc.Close())
+	}
+	return conn, nil
+}
+
+// Addrs returns the bound addresses by protocol (ProtocolNetFlow,
+// ProtocolSFlow), each once, in the order of the configuration.
+func (u *UDP) Addrs() map[string][]netip.AddrPort {
+	m := map[string][]netip.AddrPort{}
+	for _, s := range u.sockets {
+		l := m[s.protocol.String()]
+		if len(l) == 0 || l[len(l)-1] != s.addr {
+			m[s.protocol.String()] = append(l, s.addr)
+		}
+	}
+	return m
+}
+
+// Close closes the sockets. Run does it by itself; Close is for a source that
+// was bound and never ran. It may be called more than once.
+func (u *UDP) Close() {
+	for _, s := range u.sockets {
+		_ = s.conn.Close() // a receiving socket has nothing to flush
+	}
+}
