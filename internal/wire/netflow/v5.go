@@ -37,31 +37,32 @@ func (d *Decoder) decode5(exporter netip.Addr, received int64, b []byte, dst []w
 	return dst
 }
 
-// exec5 decodes the records in data, one for each flow of out.
+// exec5 decodes the records in data, one for each flow of out. Every field is
+// set by itself: a literal would be built apart and copied.
 func (s *domain) exec5(m *message, data []byte, out []weir.Flow) {
 	r := s.rateFor(m, false)
 	for i := range out {
-		b := data[i*v5Record : (i+1)*v5Record : (i+1)*v5Record]
+		b := (*[v5Record]byte)(data[i*v5Record:])
 		f := &out[i]
-		*f = weir.Flow{
-			Src:      netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[0:4])), binary.BigEndian.Uint16(b[32:34])),
-			Dst:      netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), binary.BigEndian.Uint16(b[34:36])),
-			InputIf:  uint32(binary.BigEndian.Uint16(b[12:14])),
-			OutputIf: uint32(binary.BigEndian.Uint16(b[14:16])),
-			Packets:  uint64(binary.BigEndian.Uint32(b[16:20])),
-			Bytes:    uint64(binary.BigEndian.Uint32(b[20:24])),
-			Start:    m.sinceBoot(binary.BigEndian.Uint32(b[24:28])),
-			End:      m.sinceBoot(binary.BigEndian.Uint32(b[28:32])),
-			TCPFlags: uint16(b[37]),
-			Proto:    b[38],
-
-			Sampling:       r.n,
-			SamplingSource: r.source,
-			Domain:         m.domain,
-			Exporter:       s.key.exporter,
-			Known:          weir.HasPackets | weir.HasBytes | weir.HasFlags | weir.HasPorts,
-			Format:         weir.FormatNetFlow5,
-		}
+		f.Start = m.sinceBoot(binary.BigEndian.Uint32(b[24:28]))
+		f.End = m.sinceBoot(binary.BigEndian.Uint32(b[28:32]))
+		f.Src = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[0:4])), binary.BigEndian.Uint16(b[32:34]))
+		f.Dst = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), binary.BigEndian.Uint16(b[34:36]))
+		f.Packets = uint64(binary.BigEndian.Uint32(b[16:20]))
+		f.Bytes = uint64(binary.BigEndian.Uint32(b[20:24]))
+		f.RevPackets, f.RevBytes = 0, 0
+		f.Sampling = r.n
+		f.InputIf = uint32(binary.BigEndian.Uint16(b[12:14]))
+		f.OutputIf = uint32(binary.BigEndian.Uint16(b[14:16]))
+		f.Domain = m.domain
+		f.Exporter = s.key.exporter
+		f.VLAN = 0
+		f.TCPFlags, f.RevTCPFlags = uint16(b[37]), 0
+		f.Proto = b[38]
+		f.Known = weir.HasPackets | weir.HasBytes | weir.HasFlags | weir.HasPorts
+		f.SamplingSource = r.source
+		f.Action, f.Initiator = weir.ActionUnknown, weir.InitiatorUnknown
+		f.Format = weir.FormatNetFlow5
 		order(f, m, true)
 	}
 }
