@@ -8,6 +8,9 @@
 // The form has one tcpFlags field. For a record of both directions it is the OR
 // of both, unless the optional field revTcpFlags is there: then it is that of
 // src to dst, and revTcpFlags that of the other direction.
+//
+// A record with one address missing is kept, as no missing field costs a
+// record: the address is then the unspecified one.
 package table
 
 import (

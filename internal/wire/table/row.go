@@ -40,8 +40,8 @@ func (r *row) number(field, bits int, err *error) (n uint64, known bool) {
 // flow fills f from the record.
 func (r *row) flow(f *weir.Flow, format weir.Format) error {
 	names := fieldNames()
-	for _, field := range []int{fieldStart, fieldSrc, fieldDst, fieldProto} {
-		if len(r.value[field]) == 0 {
+	for _, field := range []int{fieldStart, fieldSrc, fieldProto} {
+		if len(r.value[field]) == 0 && (field != fieldSrc || len(r.value[fieldDst]) == 0) {
 			return fmt.Errorf("column %d: %s is missing", r.column[field], names[field])
 		}
 	}
@@ -55,13 +55,9 @@ func (r *row) flow(f *weir.Flow, format weir.Format) error {
 			return r.at(fieldEnd, err)
 		}
 	}
-	src, err := text.Addr("src", r.value[fieldSrc])
+	src, dst, err := r.ends()
 	if err != nil {
-		return r.at(fieldSrc, err)
-	}
-	dst, err := text.Addr("dst", r.value[fieldDst])
-	if err != nil {
-		return r.at(fieldDst, err)
+		return err
 	}
 	proto, ok := text.Proto(r.value[fieldProto])
 	if !ok {
@@ -87,6 +83,34 @@ func (r *row) flow(f *weir.Flow, format weir.Format) error {
 		return err
 	}
 	return r.rest(f, format)
+}
+
+// ends reads the two addresses. One of them may not be known: it becomes the
+// unspecified address of the family of the other, 0.0.0.0 or ::.
+func (r *row) ends() (src, dst netip.Addr, err error) {
+	unspecified := func(other netip.Addr) netip.Addr {
+		if other.Is4() {
+			return netip.IPv4Unspecified()
+		}
+		return netip.IPv6Unspecified()
+	}
+	if v := r.value[fieldSrc]; len(v) > 0 {
+		if src, err = text.Addr("src", v); err != nil {
+			return src, dst, r.at(fieldSrc, err)
+		}
+	}
+	if v := r.value[fieldDst]; len(v) > 0 {
+		if dst, err = text.Addr("dst", v); err != nil {
+			return src, dst, r.at(fieldDst, err)
+		}
+	}
+	switch {
+	case !src.IsValid():
+		src = unspecified(dst)
+	case !dst.IsValid():
+		dst = unspecified(src)
+	}
+	return src, dst, nil
 }
 
 // counters reads packets, bytes and flags of both directions.

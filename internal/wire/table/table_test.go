@@ -235,6 +235,8 @@ func TestReadCSV(t *testing.T) {
 		"2024-01-02T03:04:05Z,x,192.0.2.3,198.51.100.1,6,1,2,3,4,,client\n" +
 		"2024-01-02T03:04:05Z,x,192.0.2.3\n" +
 		",x,192.0.2.3,198.51.100.1,6,1,2,3,4,,\n" +
+		"2024-01-02T03:04:05Z,x,,,6,1,2,3,4,,\n" +
+		"2024-01-02T03:04:05Z,x,,2001:db8::1,17,,,,,,\n" +
 		"2024-01-02T03:04:05Z,x,192.0.2.1,198.51.100.1,17,,,,,,"
 	r := NewReader(strings.NewReader(in), Options{Format: weir.FormatCSV})
 	got, err := readAll(r)
@@ -243,7 +245,7 @@ func TestReadCSV(t *testing.T) {
 	}
 	const at = 1704164645000000000
 	base := weir.Flow{Start: at, End: at, Sampling: 1, SamplingSource: weir.SamplingFormat, Format: weir.FormatCSV}
-	want := []weir.Flow{base, base, base}
+	want := []weir.Flow{base, base, base, base}
 	want[0].Src, want[0].Dst, want[0].Proto = netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("198.51.100.1:2"), 6
 	want[0].Packets, want[0].Bytes, want[0].Initiator = 3, 4, weir.InitiatorSrc
 	want[0].Known = weir.HasPorts | weir.HasPackets | weir.HasBytes
@@ -252,12 +254,13 @@ func TestReadCSV(t *testing.T) {
 	want[1].End = want[1].Start
 	want[1].Src, want[1].Dst, want[1].Proto = netip.MustParseAddrPort("192.0.2.1:0"), netip.MustParseAddrPort("198.51.100.1:0"), 6
 	want[1].Packets, want[1].RevPackets, want[1].Known = 3, 5, weir.HasPackets|weir.HasReverse
-	want[2].Src, want[2].Dst, want[2].Proto = netip.MustParseAddrPort("192.0.2.1:0"), netip.MustParseAddrPort("198.51.100.1:0"), 17
+	want[2].Src, want[2].Dst, want[2].Proto = netip.MustParseAddrPort("[::]:0"), netip.MustParseAddrPort("[2001:db8::1]:0"), 17
+	want[3].Src, want[3].Dst, want[3].Proto = netip.MustParseAddrPort("192.0.2.1:0"), netip.MustParseAddrPort("198.51.100.1:0"), 17
 	if d := cmp.Diff(want, got, cmpFlows()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	n, first := r.Skipped()
-	if n != 4 || first == nil || first.Error() != `csv: line 5: column 24: src: "192.0.2.300" is not an IP address` {
+	if n != 5 || first == nil || first.Error() != `csv: line 5: column 24: src: "192.0.2.300" is not an IP address` {
 		t.Errorf("skipped %d, first %v", n, first)
 	}
 }
