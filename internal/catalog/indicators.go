@@ -101,20 +101,21 @@ func entryInfected() Entry {
 		Measured: "Reports of infected machines (sinkhole logs and the like) that name a public address of the resource, and the time of the newest one. By default only reports of Conficker count.",
 		Formula: []string{
 			"s is the score of the report: base is the confidence of its source, t the time since the report.",
-			"Addresses of clouds change hands: a report older than the lease of the address speaks of someone else. Where the inventory does not tell the start of the lease, the behaviour of the machine must corroborate the report.",
-			"Behaviours that corroborate: a sweep of port 445; targets on 445 whose second and fourth octets are all below 128; incoming packets to the peer-to-peer ports of Conficker from at least 3 peers; traffic to Conficker sinkholes.",
+			"Addresses of clouds change hands: a report older than the lease of the address speaks of someone else. Where the inventory does not tell the start of the lease, the behavior of the machine must corroborate the report.",
+			"Behaviors that corroborate: a sweep of port 445; targets on 445 whose second and fourth octets are all below 128; incoming packets to the peer-to-peer ports of Conficker from at least 3 peers; traffic to Conficker sinkholes.",
 		},
 		Defaults: []Default{
 			{"", "50", "smallest score"},
 			{"", "7 d", "greatest age of the report"},
 			{"", "14 d", "tau"},
 			{"", "2", "delta"},
-			{"detect.infected.behavioral", "false", "true: behaviour alone may raise the alert, at a confidence of 0.95"},
+			{"detect.infected.families", "conficker", "malware families whose reports raise the alert"},
+			{"detect.infected.behavioral", "false", "true: behavior alone may raise the alert, at a confidence of 0.95"},
 			{"", "7 d", "time without a new report that ends the episode"},
 		},
 		Guards: []string{
 			"Lease start of the address.",
-			"Behaviour is corroboration only, unless configured otherwise.",
+			"Behavior is corroboration only, unless configured otherwise.",
 		},
 		FalsePositives: []string{
 			"A report about the previous holder of the address, where the inventory has no lease start.",
@@ -122,7 +123,7 @@ func entryInfected() Entry {
 			"A research system that talks to sinkholes on purpose.",
 		},
 		Evidence: append(commonEvidenceEN(),
-			"Source and time of the report, lease start of the address, and the behaviours that were seen."),
+			"Source and time of the report, lease start of the address, and the behaviors that were seen."),
 		Remediation: []string{
 			"Check that the address belonged to this resource at the time of the report.",
 			"Isolate the machine, and scan it with a current malware scanner or an offline removal tool.",
@@ -146,6 +147,7 @@ func entryInfected() Entry {
 			{"", "7 日", "報告からの経過時間の上限"},
 			{"", "14 日", "tau"},
 			{"", "2", "delta"},
+			{"detect.infected.families", "conficker", "報告をアラートの対象とするマルウェア ファミリ"},
 			{"detect.infected.behavioral", "false", "true の場合、挙動のみでも信頼度 0.95 以上でアラートを生成"},
 			{"", "7 日", "新しい報告がないときにエピソードを終了するまでの時間"},
 		},

@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // A message is one whole text in one language. %{Name} stands for a parameter.
@@ -11,52 +13,67 @@ import (
 type message string
 
 // format fills in the parameters. Outside of brackets an empty or missing
-// parameter becomes the word unknown.
+// parameter becomes the word unknown. Japanese puts a space between Latin and
+// Japanese characters only, so a space of the message next to a value goes when
+// it would stand between two Japanese characters.
 func (m message) format(params map[string]string, unknown string) string {
-	var out strings.Builder
+	var out []byte
 	rest := string(m)
 	for rest != "" {
 		open := strings.IndexByte(rest, '[')
 		end := strings.IndexByte(rest, ']')
 		if open < 0 || end < open {
-			text, _ := fill(rest, params, unknown)
-			out.WriteString(text)
-			break
+			return string(fill(out, rest, params, unknown))
 		}
-		text, _ := fill(rest[:open], params, unknown)
-		out.WriteString(text)
-		if text, complete := fill(rest[open+1:end], params, unknown); complete {
-			out.WriteString(text)
+		out = fill(out, rest[:open], params, unknown)
+		part := rest[open+1 : end]
+		missing := func(name string) bool { return params[name] == "" }
+		if !slices.ContainsFunc(placeholders(part), missing) {
+			out = fill(out, part, params, unknown)
 		}
 		rest = rest[end+1:]
 	}
-	return out.String()
+	return string(out)
 }
 
-// fill replaces the placeholders of text in one pass and reports whether all
-// of them had a value.
-func fill(text string, params map[string]string, unknown string) (string, bool) {
-	var out strings.Builder
-	complete := true
+// fill appends text to out with its placeholders replaced, in one pass.
+func fill(out []byte, text string, params map[string]string, unknown string) []byte {
 	for {
 		before, after, found := strings.Cut(text, "%{")
-		out.WriteString(before)
+		out = append(out, before...)
 		if !found {
-			return out.String(), complete
+			return out
 		}
 		name, tail, closed := strings.Cut(after, "}")
 		if !closed {
-			out.WriteString("%{" + after)
-			return out.String(), complete
+			out = append(out, "%{"...)
+			return append(out, after...)
 		}
-		if value := params[name]; value != "" {
-			out.WriteString(value)
-		} else {
-			out.WriteString(unknown)
-			complete = false
+		value := params[name]
+		if value == "" {
+			value = unknown
+		}
+		if n := len(out); n > 0 && out[n-1] == ' ' && wideEnd(string(out[:n-1])) && wideStart(value) {
+			out = out[:n-1]
+		}
+		out = append(out, value...)
+		if strings.HasPrefix(tail, " ") && wideEnd(value) && wideStart(tail[1:]) {
+			tail = tail[1:]
 		}
 		text = tail
 	}
+}
+
+// wideStart and wideEnd report whether a text starts or ends with a Japanese
+// character: kana, ideographs and full-width forms all lie above U+2E80.
+func wideStart(text string) bool {
+	r, _ := utf8.DecodeRuneInString(text)
+	return r >= 0x2E80 && r != utf8.RuneError
+}
+
+func wideEnd(text string) bool {
+	r, _ := utf8.DecodeLastRuneInString(text)
+	return r >= 0x2E80 && r != utf8.RuneError
 }
 
 // placeholders returns the distinct placeholder names of the texts in the order

@@ -32,7 +32,7 @@ func pairText(label, family, ports, packets, length string, outgoing bool) (en, 
 		{"detect." + family + ".sensitivity", "medium", "low: S* + 2 and floors × 2; high: S* − 1"},
 		{"detect." + family + ".priorConnections", "2", "connections of a new peer in a window, before anything is learnt"},
 		{"", ports, "ports of the service"},
-		{"", packets, "k_s, client packets of a failed login"},
+		{"detect." + family + ".packetsPerConnection", packets, "k_s, client packets of a failed login"},
 		{"", length, "longest mean client packet, bytes"},
 		{"", "30 min", "quiet time that ends the episode"},
 	}
@@ -44,7 +44,7 @@ func pairText(label, family, ports, packets, length string, outgoing bool) (en, 
 		{"detect." + family + ".sensitivity", "medium", "low は S* + 2 かつ下限 × 2、high は S* − 1"},
 		{"detect." + family + ".priorConnections", "2", "学習前に仮定する、新しい通信相手の 1 ウィンドウあたりの接続数"},
 		{"", ports, "サービスのポート"},
-		{"", packets, "k_s。失敗したログインのクライアント側パケット数"},
+		{"detect." + family + ".packetsPerConnection", packets, "k_s。失敗したログインのクライアント側パケット数"},
 		{"", length, "クライアント側平均パケット長の上限（バイト）"},
 		{"", "30 分", "エピソードを終了する無通信時間"},
 	}
@@ -82,7 +82,7 @@ func aggregateText(s service, outgoing bool) (en, ja Text) {
 		{"", "5", "smallest effective number of peers, 1/G"},
 		{"", "0.5", "largest share of one peer"},
 		{"", s.ports, "ports of the service"},
-		{"", s.packets, "k_s, client packets of a failed login"},
+		{"detect." + s.family + ".packetsPerConnection", s.packets, "k_s, client packets of a failed login"},
 		{"", "2 h", "quiet time that ends the episode"},
 	}
 	ja.Defaults = []Default{
@@ -92,7 +92,7 @@ func aggregateText(s service, outgoing bool) (en, ja Text) {
 		{"", "5", "実効的な通信相手数 1/G の下限"},
 		{"", "0.5", "1 つの通信相手が占める割合の上限"},
 		{"", s.ports, "サービスのポート"},
-		{"", s.packets, "k_s。失敗したログインのクライアント側パケット数"},
+		{"detect." + s.family + ".packetsPerConnection", s.packets, "k_s。失敗したログインのクライアント側パケット数"},
 		{"", "2 時間", "エピソードを終了する無通信時間"},
 	}
 	if outgoing {

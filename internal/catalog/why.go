@@ -29,31 +29,34 @@ func whyMessages(kind Kind, f *weir.Finding) (en, ja message) {
 	switch kind {
 	case Pair:
 		if f.Direction == weir.Outgoing {
-			return "Observed %{quantity} in %{window} from %{own} to %{peers}[ (%{sampled})][; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
+			return "Observed %{quantity} (%{sampled}) in %{window} from %{own} to %{peers}[; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
 				"%{own} から %{peers} への %{quantity} を %{window}に観測しました（%{sampled}[、%{normal}][、しきい値 %{threshold}][、下限 %{floor}][、異常度 %{surprise}]）。"
 		}
-		return "Observed %{quantity} in %{window} from %{peers} to %{own}[ (%{sampled})][; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
+		return "Observed %{quantity} (%{sampled}) in %{window} from %{peers} to %{own}[; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
 			"%{peers} から %{own} への %{quantity} を %{window}に観測しました（%{sampled}[、%{normal}][、しきい値 %{threshold}][、下限 %{floor}][、異常度 %{surprise}]）。"
 	case Aggregate:
 		if f.Direction == weir.Outgoing {
-			return "Observed %{service} traffic in %{window} from %{own} to %{quantity}[ (%{sampled})][; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
+			return "Observed %{service} traffic to %{quantity} (%{sampled}) in %{window} from %{own}[; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
 				"%{own} から %{quantity} への %{service} 通信を %{window}に観測しました（%{sampled}[、%{normal}][、しきい値 %{threshold}][、下限 %{floor}][、異常度 %{surprise}]）。"
 		}
-		return "Observed %{service} traffic in %{window} from %{quantity} to %{own}[ (%{sampled})][; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
+		return "Observed %{service} traffic from %{quantity} (%{sampled}) in %{window} to %{own}[; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
 			"%{quantity} から %{own} への %{service} 通信を %{window}に観測しました（%{sampled}[、%{normal}][、しきい値 %{threshold}][、下限 %{floor}][、異常度 %{surprise}]）。"
 	case Rate:
-		return "Observed %{quantity} sent by %{own}[ to %{peers}] within %{window}[ (%{sampled})][; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
+		return "Observed %{quantity} (%{sampled}) sent by %{own}[ to %{peers}] within %{window}[; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
 			"%{own} から[ %{peers} へ]の %{quantity} の送信を %{window}に観測しました（%{sampled}[、%{normal}][、しきい値 %{threshold}][、下限 %{floor}][、異常度 %{surprise}]）。"
 	case Scan:
-		if f.Unit == weir.UnitScore {
-			return "Observed %{service} probes by %{own} within %{window} with %{quantity}[ (%{sampled})][; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
-				"%{own} による %{service} の探査を %{window}に%{quantity}で観測しました（%{sampled}[、%{normal}][、しきい値 %{threshold}][、下限 %{floor}][、異常度 %{surprise}]）。"
+		switch f.Unit {
+		case weir.UnitConnections:
+			return whyMessages(Pair, f) // guessing on one destination
+		case weir.UnitDestinations, weir.UnitPorts:
+			return "Observed %{service} probes of %{quantity} (%{sampled}) in %{window} by %{own}[; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
+				"%{own} から %{quantity} への %{service} の探査を %{window}に観測しました（%{sampled}[、%{normal}][、しきい値 %{threshold}][、下限 %{floor}][、異常度 %{surprise}]）。"
 		}
-		return "Observed %{service} probes by %{own} in %{window}: %{quantity}[ (%{sampled})][; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
-			"%{own} による %{service} の探査を %{window}に %{quantity} 観測しました（%{sampled}[、%{normal}][、しきい値 %{threshold}][、下限 %{floor}][、異常度 %{surprise}]）。"
+		return "Observed %{service} probes with %{quantity} (%{sampled}) within %{window} by %{own}[; %{normal}][; threshold %{threshold}][; floor %{floor}][; surprise %{surprise}].",
+			"%{own} による %{service} の探査を %{window}に %{quantity} で観測しました（%{sampled}[、%{normal}][、しきい値 %{threshold}][、下限 %{floor}][、異常度 %{surprise}]）。"
 	case Indicator:
-		return "Observed traffic in %{window} between %{own} and %{peers}[, which %{source} lists as %{category}][ (%{family})][ with a score of %{score} out of 100][; %{packets}][ (%{rate})][; threshold %{threshold}].",
-			"%{own} と、[%{source} が %{category} とする ]%{peers}[（%{family}）] との通信を %{window}に観測しました（[スコア %{score}/100、][%{packets}、]%{rate}[、しきい値 %{threshold}]）。"
+		return "Observed traffic in %{window} between %{own} and %{peers}[, which %{source} lists as %{category}][ with a score of %{score} out of 100][; %{packets}, %{rate}][; threshold %{threshold}].",
+			"%{own} と、[%{source} が %{category} とする ]%{peers} との通信を %{window}に観測しました（[スコア %{score}/100、][%{packets}、]%{rate}[、しきい値 %{threshold}]）。"
 	case OwnIndicator:
 		if len(f.Intel) == 0 {
 			return "Observed behavior of %{own} in %{window} that suggests an infection[; score %{score}][; threshold %{threshold}].",
@@ -62,7 +65,7 @@ func whyMessages(kind Kind, f *weir.Finding) (en, ja message) {
 		return "Observed that %{source} reports %{own} as infected[ with %{family}][, last seen %{lastSeen}][, with a score of %{score} out of 100][; threshold %{threshold}].",
 			"%{source} が %{own} を[ %{family} への]感染として報告していることを確認しました（[最終報告 %{lastSeen}、]スコア %{score}/100[、しきい値 %{threshold}]）。"
 	case Blocklist:
-		return "Observed traffic in %{window} to %{own} from %{blocked} recommended for blocking[ (%{paths})][; %{rate}][; threshold %{threshold}].",
+		return "Observed traffic in %{window} to %{own} from %{blocked} recommended for blocking[ (%{paths})]; %{rate}[; threshold %{threshold}].",
 			"ブロックが推奨される %{blocked} から %{own} への通信を %{window}に観測しました（[%{paths}、]%{rate}[、しきい値 %{threshold}]）。"
 	}
 	return "", ""
@@ -85,8 +88,11 @@ func whyParameters(f *weir.Finding, lang Lang) map[string]string {
 	}
 	if f.Threshold > 0 {
 		p["threshold"] = amount(f.Threshold, f.Unit)
+		if sampleScale(f) {
+			p["threshold"] = either(lang, "%{n} sampled", "%{n}［サンプル値］").format(map[string]string{"n": p["threshold"]}, "")
+		}
 	}
-	if f.Floor > 0 {
+	if f.Floor > 0 && f.Floor != f.Threshold {
 		p["floor"] = amount(f.Floor, f.Unit)
 	}
 	if f.Surprise > 0 {
@@ -94,7 +100,7 @@ func whyParameters(f *weir.Finding, lang Lang) map[string]string {
 	}
 	if len(f.Intel) > 0 {
 		i := f.Intel[0]
-		p["source"], p["family"], p["category"], p["score"] = i.Source, i.Family, categoryText(i.Category, lang), number(i.Score)
+		p["source"], p["family"], p["category"], p["score"] = i.Source, i.Family, categoryText(i, lang), number(i.Score)
 		if i.LastSeen != 0 {
 			p["lastSeen"] = utc(i.LastSeen).Format("2006-01-02")
 		}
@@ -168,7 +174,7 @@ func quantity(f *weir.Finding, lang Lang) string {
 	case weir.UnitPacketsPerS:
 		return either(lang, "%{n} packets/s", "%{n} パケット/秒").format(p, "")
 	case weir.UnitScore:
-		return either(lang, "a score of %{n}", "スコア %{n} ").format(p, "")
+		return either(lang, "a score of %{n}", "スコア %{n}").format(p, "")
 	case weir.UnitBitsPerS:
 	}
 	return n
@@ -184,11 +190,24 @@ func estimated(f *weir.Finding) bool {
 	return false
 }
 
+// sampleScale reports whether expected and threshold count what is seen in the
+// sample while the quantity shows the estimate of the true number. Rates are
+// compared on the true scale.
+func sampleScale(f *weir.Finding) bool {
+	return estimated(f) && (f.Unit == weir.UnitConnections || f.Unit == weir.UnitPackets)
+}
+
 // sampledText says what the quantity rests on.
 func sampledText(f *weir.Finding, lang Lang) string {
-	p := map[string]string{"rate": count(uint64(f.Sampling.Rate)), "n": amount(f.Observed, f.Unit)}
+	p := map[string]string{"rate": strconv.FormatUint(uint64(f.Sampling.Rate), 10), "n": amount(f.Observed, f.Unit)}
+	if estimated(f) && (f.Unit == weir.UnitPacketsPerS || f.Unit == weir.UnitBitsPerS) {
+		return either(lang, "at least %{n}, estimated from data sampled 1/%{rate}", "下限推定値 %{n}、1/%{rate} のサンプリング データからの推定").format(p, "")
+	}
+	if estimated(f) && f.Unit == weir.UnitPackets {
+		return either(lang, "estimated from %{n} in data sampled 1/%{rate}", "1/%{rate} のサンプリングで観測した %{n} パケットからの推定").format(p, "")
+	}
 	if estimated(f) {
-		return either(lang, "estimated from %{n} in data sampled 1/%{rate}", "1/%{rate} のサンプリングで観測した %{n} からの推定").format(p, "")
+		return either(lang, "estimated from %{n} in data sampled 1/%{rate}", "1/%{rate} のサンプリングで観測した %{n} 件からの推定").format(p, "")
 	}
 	if f.Sampling.Rate > 1 && f.Sampling.Estimate != nil && (f.Unit == weir.UnitSources || f.Unit == weir.UnitDestinations || f.Unit == weir.UnitPorts) {
 		p["atLeast"] = amount(*f.Sampling.Estimate, f.Unit)
@@ -205,7 +224,7 @@ func rateText(s weir.Sampling, lang Lang) string {
 	case 1:
 		return string(either(lang, "unsampled data", "サンプリングなしのデータ"))
 	}
-	return either(lang, "in data sampled 1/%{rate}", "1/%{rate} のサンプリング データ").format(map[string]string{"rate": count(uint64(s.Rate))}, "")
+	return either(lang, "in data sampled 1/%{rate}", "1/%{rate} のサンプリング データ").format(map[string]string{"rate": strconv.FormatUint(uint64(s.Rate), 10)}, "")
 }
 
 // normalText says what is normal for the resource, and how well that is known.
@@ -214,13 +233,16 @@ func normalText(f *weir.Finding, lang Lang) string {
 		return ""
 	}
 	p := map[string]string{"n": amount(f.Expected, f.Unit), "age": days(f.Baseline.AgeDays, lang)}
+	if sampleScale(f) {
+		p["sampled"] = string(either(lang, "sampled", "サンプル値で"))
+	}
 	switch {
 	case f.Baseline.Phase <= 0:
-		return either(lang, "normal here is not learnt yet, assumed %{n}", "この環境の通常値は未学習で %{n} と仮定").format(p, "")
+		return either(lang, "normal here is not learnt yet, assumed %{n}[ %{sampled}]", "この環境の通常値は未学習で[、%{sampled}] %{n} と仮定").format(p, "")
 	case f.Baseline.Phase == 1:
-		return either(lang, "normal here is about %{n} (still learning, %{age} so far)", "この環境の通常値は約 %{n}［学習中、経過 %{age}］").format(p, "")
+		return either(lang, "normal here is about %{n}[ %{sampled}] (still learning, %{age} so far)", "この環境の通常値は[%{sampled}]約 %{n}［学習中、経過 %{age}］").format(p, "")
 	}
-	return either(lang, "normal here is about %{n} (%{age} learnt)", "この環境の通常値は約 %{n}［学習期間 %{age}］").format(p, "")
+	return either(lang, "normal here is about %{n}[ %{sampled}] (%{age} learnt)", "この環境の通常値は[%{sampled}]約 %{n}［学習期間 %{age}］").format(p, "")
 }
 
 // sourcesText counts the peers of a block recommendation.
@@ -252,10 +274,11 @@ func pathsText(f *weir.Finding, lang Lang) string {
 	return ""
 }
 
-// categoryText names a category of indicators within a sentence.
-func categoryText(c weir.Category, lang Lang) string {
-	en, ja := string(c), string(c)
-	switch c {
+// categoryText names the category of an indicator and its malware family within
+// a sentence.
+func categoryText(i weir.IntelEvidence, lang Lang) string {
+	en, ja := string(i.Category), string(i.Category)
+	switch i.Category {
 	case weir.CategoryC2:
 		en, ja = "a command and control server", "C2 サーバー"
 	case weir.CategoryInfected:
@@ -271,7 +294,11 @@ func categoryText(c weir.Category, lang Lang) string {
 	case weir.CategoryBenign:
 		en, ja = "benign", "無害なアドレス"
 	}
-	return string(either(lang, message(en), message(ja)))
+	if en == "" {
+		return ""
+	}
+	p := map[string]string{"en": en, "ja": ja, "family": i.Family}
+	return either(lang, "%{en}[ (%{family})]", "%{ja}[（%{family}）]").format(p, "")
 }
 
 // either returns the message of the language.
