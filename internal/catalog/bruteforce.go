@@ -6,6 +6,7 @@ import "github.com/weir-net/weir"
 // 8.3).
 func entryGeneric() Entry {
 	en, ja := pairText("service", "generic", "tcp/21, 23, 25, 110, 143, 389, 445, 465, 587, 636, 993, 995, 1883, 2323, 5900–5903, 5985, 5986, 6379, 8883, 9200, 27017; 5060", "10 (FTP 13, Telnet 15)", "260 (FTP 90, Telnet 80)", false)
+	en.Measured = "Distinct connections from one peer to one service of the resource, in windows of 1 hour (moving by 10 minutes) and 24 hours (moving by 4 hours), with the SYN, FIN and RST marks, the reply share and the packet lengths of the sampled packets."
 	ja.Measured = "1 つの通信相手からリソースの 1 つのサービスへの接続の数。1 時間（10 分ごと）と 24 時間（4 時間ごと）のウィンドウで数え、サンプリングされたパケットの SYN・FIN・RST フラグ、応答の割合、パケット長と合わせて評価します。"
 	en.Title = "Possible incoming %{Service Name} brute force attempts detected"
 	en.Description = "Incoming %{Service Name} traffic to %{Victim IP}, an address of the resource %{Compromised Host}, was detected from %{Attacker IP}. " + lbInEN +
@@ -52,13 +53,14 @@ func entryGeneric() Entry {
 	return Entry{
 		Type: weir.GenericIncomingOneToOne, Severity: weir.Informational, Tactic: PreAttack, Techniques: []string{"T1110"}, Direction: weir.Incoming, Kind: Pair,
 		Placeholders: []string{"Service Name", "Victim IP", "Compromised Host", "Attacker IP", "Start Time", "End Time", "Victim Port"},
-		Expression:   pairExpression, Erratum: errata, EN: en, JA: ja,
+		Erratum:      errata, EN: en, JA: ja,
 	}
 }
 
 // entrySQL is SQL_Incoming_BF_OneToOne (detection reference, section 8.4).
 func entrySQL() Entry {
 	en, ja := pairText("SQL", "sql", "tcp/1433, 1521, 3306, 5432", "MySQL 5.4, PostgreSQL 8, SQL Server 9, Oracle 12", "MySQL 110, PostgreSQL 110, SQL Server 250, Oracle 250", false)
+	en.Expression, ja.Expression = sqlFormulaEN, sqlFormulaJA
 	en.Formula = append(en.Formula, "refused tells failed logins from short queries that succeed: the answers of a server that refuses are short.")
 	ja.Formula = append(ja.Formula, "refused は、失敗したログインと、成功した短いクエリとを区別します。接続を拒否するサーバーの応答は短くなります。")
 	en.Defaults = append(en.Defaults, Default{"", "140", "longest mean server packet of refused logins, bytes"})
@@ -108,7 +110,7 @@ func entrySQL() Entry {
 	return Entry{
 		Type: weir.SQLIncomingOneToOne, Severity: weir.Medium, Tactic: PreAttack, Techniques: []string{"T1110"}, Direction: weir.Incoming, Kind: Pair,
 		Placeholders: []string{"Victim IP", "Compromised Host", "Attacker IP", "Start Time", "End Time", "Port Number", "SQL Service Type"},
-		Expression:   sqlExpression, Erratum: errata, EN: en, JA: ja,
+		Erratum:      errata, EN: en, JA: ja,
 	}
 }
 
@@ -134,7 +136,7 @@ func entryIncoming(s service, id weir.AlertType) Entry {
 	return Entry{
 		Type: id, Severity: weir.Medium, Tactic: PreAttack, Techniques: []string{"T1110"}, Direction: weir.Incoming, Kind: Pair,
 		Placeholders: []string{"Victim IP", "Compromised Host", "Attacker IP", "Number of Connections"},
-		Expression:   pairExpression, Erratum: errata, EN: en, JA: ja,
+		Erratum:      errata, EN: en, JA: ja,
 	}
 }
 
@@ -158,7 +160,7 @@ func entryManyToOne(s service, id weir.AlertType) Entry {
 	return Entry{
 		Type: id, Severity: weir.Medium, Tactic: PreAttack, Techniques: []string{"T1110"}, Direction: weir.Incoming, Kind: Aggregate,
 		Placeholders: []string{"Victim IP", "Compromised Host", "Number of Attacking IPs"},
-		Expression:   manyToOneExpression, Erratum: errata, EN: en, JA: ja,
+		Erratum:      errata, EN: en, JA: ja,
 	}
 }
 
@@ -180,7 +182,7 @@ func entryOutgoing(s service, id weir.AlertType, severity weir.Severity) Entry {
 	return Entry{
 		Type: id, Severity: severity, Tactic: LateralMovement, Techniques: []string{"T1110", s.technique}, Direction: weir.Outgoing, Kind: Pair,
 		Placeholders: []string{"Victim IP", "Compromised Host", "Attacker IP", "Number of Connections"},
-		Expression:   pairExpression, EN: en, JA: ja,
+		EN:           en, JA: ja,
 	}
 }
 
@@ -200,7 +202,7 @@ func entryOneToMany(s service, id weir.AlertType, severity weir.Severity) Entry 
 	e := Entry{
 		Type: id, Severity: severity, Tactic: Discovery, Techniques: []string{"T1110", s.technique}, Direction: weir.Outgoing, Kind: Aggregate,
 		Placeholders: []string{"Compromised Host", "Attacker IP", "Number of Attacked IPs"},
-		Expression:   oneToManyExpression, Erratum: errata, EN: en, JA: ja,
+		Erratum:      errata, EN: en, JA: ja,
 	}
 	if id == weir.RDPOutgoingOneToMany {
 		e.LegacyTitles = []string{"複数の送信元への不審な発信 RDP ネットワーク アクティビティ"}

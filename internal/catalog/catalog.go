@@ -54,10 +54,8 @@ type Entry struct {
 	// Erratum names the decision record that explains why a shown text differs
 	// from the source page; empty where it does not.
 	Erratum string `json:"erratum,omitempty"`
-	// Expression is the decision as formulas, the same in all languages.
-	Expression string `json:"expression"`
-	EN         Text   `json:"en"`
-	JA         Text   `json:"ja"`
+	EN      Text   `json:"en"`
+	JA      Text   `json:"ja"`
 }
 
 // Text is the wording of an entry in one language. Title and Description hold
@@ -65,9 +63,10 @@ type Entry struct {
 type Text struct {
 	Title       string `json:"title"`
 	Description string `json:"description"`
-	// Measured says what is counted, Formula explains the symbols of the
-	// expression.
+	// Measured says what is counted, Expression is the decision as formulas in
+	// lines of plain text, and Formula explains its symbols.
 	Measured       string    `json:"measured"`
+	Expression     string    `json:"expression"`
 	Formula        []string  `json:"formula"`
 	Defaults       []Default `json:"defaults"`
 	Guards         []string  `json:"guards"`

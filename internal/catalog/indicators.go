@@ -8,7 +8,8 @@ func entryC2() Entry {
 		Title: "Network communication with a malicious machine detected",
 		Description: "The machine with address %{Victim IP} has communicated with an address that may be a command and control server, according to threat intelligence. " +
 			"If the address belongs to a load balancer or an application gateway, the traffic may have come from one or more members of its backend pool.",
-		Measured: "Sampled packets between the resource and an address, address and port, or prefix (at most 256 addresses) that threat intelligence lists as command and control, and who opened the connection. Communication counts, not mere contact: incoming SYN packets alone never raise this alert.",
+		Measured:   "Sampled packets between the resource and an address, address and port, or prefix (at most 256 addresses) that threat intelligence lists as command and control, and who opened the connection. Communication counts, not mere contact: incoming SYN packets alone never raise this alert.",
+		Expression: c2FormulaEN,
 		Formula: []string{
 			"s is the score of an indicator: base is the confidence of its source, t the time since it was last reported; it falls to zero after tau. Independent sources are combined.",
 			"One sampled packet suffices for talk: at 1-in-N it stands for N packets on average.",
@@ -48,7 +49,8 @@ func entryC2() Entry {
 		Title: "悪意のあるマシンとのネットワーク通信が検出されました",
 		Description: "IP アドレス %{Victim IP} のマシンと、脅威インテリジェンスでコマンドとコントロール（C2）サーバーの可能性があるとされているアドレスとの通信が検出されました。" +
 			"この IP アドレスがロード バランサーまたはアプリケーション ゲートウェイのものである場合は、バックエンド プール内の 1 つ以上のリソースが通信した可能性があります。",
-		Measured: "脅威インテリジェンスで C2 とされているアドレス、アドレスとポートの組、またはプレフィックス（最大 256 アドレス）とリソースとの間でサンプリングされたパケットと、接続を開始した側。単なる接触ではなく通信を対象とし、着信した SYN パケットだけでこのアラートが生成されることはありません。",
+		Measured:   "脅威インテリジェンスで C2 とされているアドレス、アドレスとポートの組、またはプレフィックス（最大 256 アドレス）とリソースとの間でサンプリングされたパケットと、接続を開始した側。単なる接触ではなく通信を対象とし、着信した SYN パケットだけでこのアラートが生成されることはありません。",
+		Expression: c2FormulaJA,
 		Formula: []string{
 			"s はインジケーターのスコアです。base は情報源の信頼度、t は最後の報告からの経過時間で、tau を過ぎると 0 になります。独立した複数の情報源のスコアは合成されます。",
 			"talk はサンプリングされた 1 パケットで成立します。1/N のサンプリングでは、1 パケットが平均して N パケットを代表します。",
@@ -87,7 +89,7 @@ func entryC2() Entry {
 	return Entry{
 		Type: weir.CommunicationWithC2, Severity: weir.Medium, Tactic: CommandAndControl, Techniques: []string{"T1071"}, Kind: Indicator,
 		Placeholders: []string{"Victim IP"}, Erratum: errata,
-		Expression: c2Expression, EN: en, JA: ja,
+		EN: en, JA: ja,
 	}
 }
 
@@ -98,7 +100,8 @@ func entryInfected() Entry {
 		Title: "Possible compromised machine detected",
 		Description: "Threat intelligence indicates that the machine with address %{Machine IP} may be infected with Conficker, a worm for Microsoft Windows known since November 2008. " +
 			"It spreads through a flaw of the Windows Server service (MS08-067), by guessing weak passwords and by removable drives, and adds the machine to a botnet.",
-		Measured: "Reports of infected machines (sinkhole logs and the like) that name a public address of the resource, and the time of the newest one. By default only reports of Conficker count.",
+		Measured:   "Reports of infected machines (sinkhole logs and the like) that name a public address of the resource, and the time of the newest one. By default only reports of Conficker count.",
+		Expression: infectedFormulaEN,
 		Formula: []string{
 			"s is the score of the report: base is the confidence of its source, t the time since the report.",
 			"Addresses of clouds change hands: a report older than the lease of the address speaks of someone else. Where the inventory does not tell the start of the lease, the behavior of the machine must corroborate the report.",
@@ -136,7 +139,8 @@ func entryInfected() Entry {
 		Title: "侵害された可能性のあるマシンが検出されました",
 		Description: "脅威インテリジェンスによると、IP アドレス %{Machine IP} のマシンは、2008 年 11 月から知られている Microsoft Windows を標的としたワーム Conficker に感染している可能性があります。" +
 			"Conficker は、Windows の Server サービスの脆弱性（MS08-067）、弱いパスワードの推測、リムーバブル ドライブを通じて感染を広げ、感染したマシンをボットネットに組み込みます。",
-		Measured: "リソースのパブリック IP アドレスを含む感染マシンの報告（シンクホールのログなど）と、その最新の時刻。既定では Conficker の報告のみを対象とします。",
+		Measured:   "リソースのパブリック IP アドレスを含む感染マシンの報告（シンクホールのログなど）と、その最新の時刻。既定では Conficker の報告のみを対象とします。",
+		Expression: infectedFormulaJA,
 		Formula: []string{
 			"s は報告のスコアです。base は情報源の信頼度、t は報告からの経過時間です。",
 			"クラウドのアドレスは利用者が入れ替わるため、アドレスの割り当て開始より前の報告は別の利用者に関するものです。インベントリに割り当て開始がない場合は、マシンの挙動による裏付けが必要です。",
@@ -173,7 +177,7 @@ func entryInfected() Entry {
 	return Entry{
 		Type: weir.ResourceIPMalicious, Severity: weir.Medium, Tactic: CommandAndControl, Techniques: []string{"T1071"}, Kind: OwnIndicator,
 		Placeholders: []string{"Machine IP"},
-		Expression:   infectedExpression, EN: en, JA: ja,
+		EN:           en, JA: ja,
 	}
 }
 
@@ -184,6 +188,7 @@ func entryBlocked() Entry {
 		Title:       "Traffic detected from IP addresses recommended for blocking",
 		Description: "Incoming traffic was detected from IP addresses that are recommended for blocking. Either they do not communicate with this resource regularly, or threat intelligence flags them as malicious.",
 		Measured:    "Incoming sampled packets from peers that threat intelligence flags (path A), and from peers outside the learnt set of regular peers of a management or data port (path B).",
+		Expression:  blockedFormulaEN,
 		Formula: []string{
 			"X is the number of sampled packets from the peer.",
 			"The allow set is the set of regular peers of a resource and port. C is the Good-Turing estimate of the share of traffic that the set covers: n is the number of peer-days seen, f1 the number of peers seen on one day only. Thin samples give a low C, and path B stays off.",
@@ -217,6 +222,7 @@ func entryBlocked() Entry {
 		Title:       "ブロックを推奨されていた IP アドレスからトラフィックが検出されました",
 		Description: "ブロックが推奨される IP アドレスからの着信トラフィックが検出されました。これらの IP アドレスは、このリソースと定常的に通信していないか、脅威インテリジェンスによって悪意のあるものとしてフラグが設定されています。",
 		Measured:    "脅威インテリジェンスでフラグが設定された通信相手（経路 A）と、管理ポートやデータ ポートについて学習した定常的な通信相手に含まれない相手（経路 B）からの、サンプリングされた着信パケット。",
+		Expression:  blockedFormulaJA,
 		Formula: []string{
 			"X は通信相手からのサンプリングされたパケット数です。",
 			"許可集合（allow set）は、リソースとポートごとの定常的な通信相手の集合です。C は許可集合がトラフィックを網羅する割合の Good-Turing 推定値で、n は観測された通信相手と日の組の数、f1 は 1 日だけ観測された通信相手の数です。サンプルが少ないと C は低くなり、経路 B は使用されません。",
@@ -249,6 +255,6 @@ func entryBlocked() Entry {
 	return Entry{
 		Type: weir.TrafficFromUnrecommended, Severity: weir.Informational, Tactic: Probing, Techniques: []string{"T1595"}, Direction: weir.Incoming, Kind: Blocklist,
 		Placeholders: []string{}, Erratum: errata,
-		Expression: blockedExpression, EN: en, JA: ja,
+		EN: en, JA: ja,
 	}
 }

@@ -9,7 +9,8 @@ func entryDDoS() Entry {
 		Description: "Anomalous outgoing network activity was detected from the resource %{Compromised Host}. The resource may be compromised and may be taking part in denial-of-service attacks on external endpoints. " +
 			"If the resource is a load balancer or an application gateway, one or more members of its backend pool may be the compromised ones. " +
 			"Judging by the volume of connections, the following addresses are possible targets: %{Possible Victims}. Traffic to some of them may be legitimate.",
-		Measured: "Outgoing packets and bits per second of the resource in panes of 60 seconds, by class: SYN, TCP without replies, UDP, ICMP, fragments and reflected UDP (sent from the port of an amplifying service).",
+		Measured:   "Outgoing packets and bits per second of the resource in panes of 60 seconds, by class: SYN, TCP without replies, UDP, ICMP, fragments and reflected UDP (sent from the port of an amplifying service).",
+		Expression: ddosFormulaEN,
 		Formula: []string{
 			"X is the number of sampled packets of a class in a pane, N the sampling interval, GQ05 the 5 % lower bound of a Poisson mean; r is a lower bound on the true rate.",
 			"S is the surprise, -log10 of the probability of the rate under the negative binomial baseline of the resource; S* is the threshold in force.",
@@ -20,7 +21,7 @@ func entryDDoS() Entry {
 			{"", "20000 packets/s or 1000 Mbit/s", "floor of UDP, ICMP and fragment floods"},
 			{"", "1000 packets/s or 50 Mbit/s", "floor of a reflector"},
 			{"", "1/10 of the floors", "low tier, with S of at least 10 and a destination not seen in 7 days"},
-			{"detect.ddos.threshold", "4", "S*; 2 more in the first 24 hours of a baseline, 1 more until 7 days"},
+			{"detect.ddos.threshold", "4", "S*; 1 more until 7 days of a baseline; in the first 24 hours the floors decide alone"},
 			{"detect.ddos.sensitivity", "medium", "low: S* + 2 and floors × 2; high: S* − 1"},
 			{"", "2 of 3", "consecutive panes in which a class must hold"},
 			{"", "15 min", "time below half the floor that ends the episode"},
@@ -52,7 +53,8 @@ func entryDDoS() Entry {
 		Description: "リソース %{Compromised Host} からの異常な発信ネットワーク アクティビティが検出されました。リソースが侵害され、外部のエンドポイントに対するサービス拒否攻撃に加担している可能性があります。" +
 			"リソースがロード バランサーまたはアプリケーション ゲートウェイの場合は、バックエンド プール内の 1 つ以上のリソースが侵害されている可能性があります。" +
 			"接続の量から、攻撃対象として考えられる IP アドレスは次のとおりです：%{Possible Victims}。ただし、このうち一部の IP アドレスへの通信は正当なものである可能性があります。",
-		Measured: "リソースから発信されるパケット数とビット数（毎秒）。60 秒ごとに、SYN、応答のない TCP、UDP、ICMP、フラグメント、リフレクション（増幅に悪用されるサービスのポートから送信される UDP）の種別ごとに測定します。",
+		Measured:   "リソースから発信されるパケット数とビット数（毎秒）。60 秒ごとに、SYN、応答のない TCP、UDP、ICMP、フラグメント、リフレクション（増幅に悪用されるサービスのポートから送信される UDP）の種別ごとに測定します。",
+		Expression: ddosFormulaJA,
 		Formula: []string{
 			"X は 60 秒間にサンプリングされた種別ごとのパケット数、N はサンプリング間隔、GQ05 はポアソン平均の 5 % 下側信頼限界です。r は実際のレートの下限推定値です。",
 			"S は異常度で、リソースの負の二項分布のベースラインのもとでのそのレートの確率の −log10 です。S* は適用中のしきい値です。",
@@ -63,7 +65,7 @@ func entryDDoS() Entry {
 			{"", "20000 パケット/秒または 1000 Mbit/s", "UDP、ICMP、フラグメントのフラッドの下限"},
 			{"", "1000 パケット/秒または 50 Mbit/s", "リフレクションの下限"},
 			{"", "下限の 1/10", "低レートの区分。S が 10 以上で、7 日間通信のなかった宛先の場合"},
-			{"detect.ddos.threshold", "4", "S*。ベースラインの最初の 24 時間は +2、7 日目までは +1"},
+			{"detect.ddos.threshold", "4", "S*。ベースラインの 7 日目までは +1。最初の 24 時間は下限のみで判定"},
 			{"detect.ddos.sensitivity", "medium", "low は S* + 2 かつ下限 × 2、high は S* − 1"},
 			{"", "3 区間中 2 区間", "条件が成立する必要のある連続した 60 秒区間の数"},
 			{"", "15 分", "下限の半分を下回った後、エピソードを終了するまでの時間"},
@@ -93,7 +95,7 @@ func entryDDoS() Entry {
 	return Entry{
 		Type: weir.DDoS, Severity: weir.Medium, Tactic: Impact, Techniques: []string{"T1498"}, Direction: weir.Outgoing, Kind: Rate,
 		Placeholders: []string{"Compromised Host", "Possible Victims"},
-		Expression:   ddosExpression, EN: en, JA: ja,
+		EN:           en, JA: ja,
 	}
 }
 
@@ -103,7 +105,8 @@ func entryScan() Entry {
 		Title: "Suspicious outgoing %{Attacked Protocol} traffic detected",
 		Description: "Suspicious outgoing traffic from the resource %{Compromised Host} to destination port %{Most Common Port} was detected. " + lbOutEN +
 			"The resource may be taking part in %{Attacked Protocol} brute force attempts or in port sweeping.",
-		Measured: "For every connection to a destination not contacted in the last 7 days, the share of bare SYN packets among its sampled packets (UDP: packets without a reply), per resource and destination port. Covers sweeps of many hosts, scans of many ports and outgoing brute force on services other than RDP and SSH.",
+		Measured:   "For every connection to a destination not contacted in the last 7 days, the share of bare SYN packets among its sampled packets (UDP: packets without a reply), per resource and destination port. Covers sweeps of many hosts, scans of many ports and outgoing brute force on services other than RDP and SSH.",
+		Expression: scanFormulaEN,
 		Formula: []string{
 			"w is a cumulative sum of log likelihood ratios: it rises when new destinations see little but SYN and falls when connections carry data. It works on packet marks, because whether a connection failed cannot be told from sampled packets.",
 			"t1 is the SYN share under a scan, t0 the usual one of this resource.",
@@ -148,7 +151,8 @@ func entryScan() Entry {
 		Title: "不審な %{Attacked Protocol} の送信トラフィックが検出されました",
 		Description: "リソース %{Compromised Host} から宛先ポート %{Most Common Port} への不審な発信トラフィックが検出されました。" + lbOutJA +
 			"リソースが %{Attacked Protocol} のブルート フォース攻撃、またはポート スイープに加担している可能性があります。",
-		Measured: "過去 7 日間に通信のなかった宛先への接続ごとに、サンプリングされたパケットに占める SYN のみのパケットの割合（UDP では応答のないパケットの割合）を、リソースと宛先ポートの組ごとに測定します。多数のホストへのスイープ、多数のポートへのスキャン、RDP と SSH 以外のサービスに対する発信側のブルート フォース攻撃が対象です。",
+		Measured:   "過去 7 日間に通信のなかった宛先への接続ごとに、サンプリングされたパケットに占める SYN のみのパケットの割合（UDP では応答のないパケットの割合）を、リソースと宛先ポートの組ごとに測定します。多数のホストへのスイープ、多数のポートへのスキャン、RDP と SSH 以外のサービスに対する発信側のブルート フォース攻撃が対象です。",
+		Expression: scanFormulaJA,
 		Formula: []string{
 			"w は対数尤度比の累積和です。新しい宛先との通信がほぼ SYN だけであれば増加し、接続でデータがやり取りされれば減少します。サンプリングされたパケットからは接続の失敗を判断できないため、パケットのフラグに基づいて計算します。",
 			"t1 はスキャン時の SYN の割合、t0 はこのリソースの通常時の割合です。",
@@ -192,6 +196,6 @@ func entryScan() Entry {
 	return Entry{
 		Type: weir.PortScanning, Severity: weir.Medium, Tactic: Discovery, Techniques: []string{"T1046"}, Direction: weir.Outgoing, Kind: Scan,
 		Placeholders: []string{"Attacked Protocol", "Compromised Host", "Most Common Port"},
-		Expression:   scanExpression, Erratum: errata, EN: en, JA: ja,
+		Erratum:      errata, EN: en, JA: ja,
 	}
 }

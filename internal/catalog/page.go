@@ -97,7 +97,7 @@ func RulePage(id weir.AlertType, lang Lang) string {
 	section(h.measured)
 	fmt.Fprintf(&b, "%s\n", escape(text.Measured))
 	section(h.formula)
-	fmt.Fprintf(&b, "```text\n%s\n```\n\n", e.Expression)
+	fmt.Fprintf(&b, "```text\n%s\n```\n\n", text.Expression)
 	bullets(text.Formula)
 	section(h.defaults)
 	fmt.Fprintf(&b, "| %s | %s | %s |\n|---|---|---|\n", h.key, h.value, h.meaning)

@@ -10,6 +10,7 @@ func pairText(label, family, ports, packets, length string, outgoing bool) (en, 
 	}
 	en.Measured = "Distinct " + label + " connections " + peerEN + ", in windows of 1 hour (moving by 10 minutes) and 24 hours (moving by 4 hours), with the SYN, FIN and RST marks, the reply share and the packet lengths of the sampled packets."
 	ja.Measured = peerJA + " " + label + " 接続の数。1 時間（10 分ごと）と 24 時間（4 時間ごと）のウィンドウで数え、サンプリングされたパケットの SYN・FIN・RST フラグ、応答の割合、パケット長と合わせて評価します。"
+	en.Expression, ja.Expression = pairFormulaEN, pairFormulaJA
 	en.Formula = []string{
 		"D is the number of distinct client ports among the sampled packets, a count that can be too low but never too high. Xf is the number of sampled packets from client to server, k_s the usual number of client packets of a failed login.",
 		"L is a lower bound on the true number of connections: GQ05 is the 5 % lower bound of a Poisson mean. Unsampled data gives the exact count; with an unknown sampling rate only D is used.",
@@ -95,7 +96,9 @@ func aggregateText(s service, outgoing bool) (en, ja Text) {
 		{"detect." + s.family + ".packetsPerConnection", s.packets, "k_s。失敗したログインのクライアント側パケット数"},
 		{"", "2 時間", "エピソードを終了する無通信時間"},
 	}
+	en.Expression, ja.Expression = manyToOneFormulaEN, manyToOneFormulaJA
 	if outgoing {
+		en.Expression, ja.Expression = oneToManyFormulaEN, oneToManyFormulaJA
 		en.Measured = "Distinct destinations of outgoing " + s.name + " traffic that the resource had not contacted in the last 30 days, in windows of 1 hour and 24 hours."
 		ja.Measured = "過去 30 日間に通信のなかった宛先のうち、リソースが " + s.name + " で接続した宛先の数。1 時間と 24 時間のウィンドウで数えます。"
 		en.Defaults = append(en.Defaults,

@@ -184,7 +184,7 @@ func quantity(f *weir.Finding, lang Lang) string {
 // observed.
 func estimated(f *weir.Finding) bool {
 	switch f.Unit {
-	case weir.UnitConnections, weir.UnitPackets, weir.UnitPacketsPerS, weir.UnitBitsPerS:
+	case weir.UnitConnections, weir.UnitPackets, weir.UnitPacketsPerS:
 		return f.Sampling.Rate > 1 && f.Sampling.Estimate != nil
 	}
 	return false
@@ -200,7 +200,7 @@ func sampleScale(f *weir.Finding) bool {
 // sampledText says what the quantity rests on.
 func sampledText(f *weir.Finding, lang Lang) string {
 	p := map[string]string{"rate": strconv.FormatUint(uint64(f.Sampling.Rate), 10), "n": amount(f.Observed, f.Unit)}
-	if estimated(f) && (f.Unit == weir.UnitPacketsPerS || f.Unit == weir.UnitBitsPerS) {
+	if estimated(f) && f.Unit == weir.UnitPacketsPerS {
 		return either(lang, "at least %{n}, estimated from data sampled 1/%{rate}", "下限推定値 %{n}、1/%{rate} のサンプリング データからの推定").format(p, "")
 	}
 	if estimated(f) && f.Unit == weir.UnitPackets {
