@@ -319,9 +319,11 @@ func (r *reader) addrs(n *yaml.Node, what string, places map[netip.Addr]place) (
 func (r *reader) listeners(n *yaml.Node) (all []weir.Listener) {
 	r.list(n, "listeners", func(v *yaml.Node) {
 		var l weir.Listener
+		given := false
 		ok := r.mapping(v, "a listener", []string{"port", "proto", "service"}, func(key string, _, v *yaml.Node) {
 			switch key {
 			case "port":
+				given = true
 				l.Port = r.port(v, key)
 			case "proto":
 				l.Proto = r.proto(v)
@@ -331,7 +333,7 @@ func (r *reader) listeners(n *yaml.Node) (all []weir.Listener) {
 		})
 		switch {
 		case !ok:
-		case l.Port == 0:
+		case !given:
 			r.fail(v, "a listener has no port, expected for example {port: 22, service: ssh}")
 		default:
 			all = append(all, l)

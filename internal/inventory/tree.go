@@ -82,6 +82,9 @@ func yamlFault(file string, err error) error {
 		msg = m[2]
 		if n, aerr := strconv.Atoi(m[1]); aerr == nil && n > 0 {
 			line = n
+			if strings.HasPrefix(msg, "did not find expected") {
+				line++ // the library counts the lines of its parser, not of its scanner, from 0
+			}
 		}
 	}
 	return &Error{file, line, 1, msg + ", expected valid YAML"}
@@ -95,8 +98,12 @@ func jsonTree(file string, data []byte) (*yaml.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	end := r.dec.InputOffset()
 	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, r.fault(r.dec.InputOffset(), "more follows after the JSON value, expected one value per file")
+		for end < int64(len(data)) && strings.IndexByte(" \t\r\n", data[end]) >= 0 {
+			end++
+		}
+		return nil, r.fault(end, "more follows after the JSON value, expected one value per file")
 	}
 	return n, nil
 }
