@@ -288,10 +288,10 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 	if fam.add > 0 {
 		scale = 2 // low sensitivity doubles the floors
 	}
-	floor, hit := floodFloor(class, rate, bits, scale)
+	floor, unit, hit := floodFloor(class, rate, bits, scale)
 	tier := 1.0
 	if !hit && phase > baseline.PhaseCold && surprise >= floodLowS && s.novel(ev.keys, end) {
-		if floor, hit = floodFloor(class, rate, bits, scale*floodLowTier); hit {
+		if floor, unit, hit = floodFloor(class, rate, bits, scale*floodLowTier); hit {
 			tier = floodLowTier
 		}
 	}
@@ -312,6 +312,9 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 	f := r.floodFinding(d, class, sum, &ev, n, rate, end)
 	f.Threshold, f.Floor = floor, floor
 	f.Expected = base.Mean(baseline.Prior{}) / seconds
+	if unit == weir.UnitBitsPerS {
+		toBits(&f, 8 * float64(ev.bytes) / float64(ev.x))
+	}
 	f.Surprise = surprise
 	f.Confidence = floodConfidence(rate/floor, surprise, phase)
 	f.Baseline = baselineInfo(base, baseline.Prior{}, phase, end)
@@ -320,9 +323,6 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 	}
 	if phase == baseline.PhaseCold {
 		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitColdStart})
-	}
-	if f.Unit == weir.UnitBitsPerS {
-		f.Observed = bits
 	}
 	r.fire(d, f, emit)
 }
@@ -335,17 +335,30 @@ func floodConfidence(ratio, surprise float64, phase int) float64 {
 	return baseline.CombineConfidence(parts...)
 }
 
-// floodFloor returns the floor of a class that the rates reach, in packets/s.
-func floodFloor(class floodClass, rate, bits, scale float64) (float64, bool) {
+// toBits turns the numbers of a finding from packets into bits a second, but
+// for its floor, which is in bits already.
+func toBits(f *weir.Finding, perPacket float64) {
+	f.Unit, f.Observed, f.Expected = weir.UnitBitsPerS, f.Observed*perPacket, f.Expected*perPacket
+	for _, p := range []*float64{f.Sampling.Estimate, f.Sampling.Low95, f.Sampling.High95} {
+		*p *= perPacket
+	}
+}
+
+// floodFloor returns the floor of a class that the rates reach, and its unit:
+// packets a second where that floor is reached, bits a second otherwise.
+func floodFloor(class floodClass, rate, bits, scale float64) (float64, weir.Unit, bool) {
 	pps, bps := floodRate*scale, floodBits*scale
 	switch class {
 	case floodSYN:
-		return floodSynRate * scale, rate >= floodSynRate*scale
+		return floodSynRate * scale, weir.UnitPacketsPerS, rate >= floodSynRate*scale
 	case floodReflector:
 		pps, bps = floodReflRate*scale, floodReflBits*scale
 	case floodUDP, floodICMP, floodFragments, floodClasses:
 	}
-	return pps, rate >= pps || bits >= bps
+	if rate < pps && bits >= bps {
+		return bps, weir.UnitBitsPerS, true
+	}
+	return pps, weir.UnitPacketsPerS, rate >= pps
 }
 
 // collect sums the destinations that take part.
