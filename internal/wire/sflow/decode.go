@@ -19,9 +19,8 @@ type Decoder struct {
 	last    *agent
 	sources int
 
-	stats  Stats
-	err    *Error // the first fault of the datagram at work
-	header packet.Header
+	stats Stats
+	err   *Error // the first fault of the datagram at work
 }
 
 // New returns a decoder with nothing learnt. It does not check c: see
@@ -215,7 +214,7 @@ func (d *Decoder) flowSample(g *datagram, expanded bool, b []byte, at int, dst [
 		case format == recordHeader && !raw:
 			// The packet itself is better than what an agent made of it.
 			var parsed bool
-			parsed, ok = d.rawHeader(f, record)
+			parsed, ok = rawHeader(f, record)
 			raw = raw || parsed
 			found = found || parsed
 		case format == recordIPv4 && !found:
@@ -301,7 +300,7 @@ func link(protocol uint32) (packet.Link, bool) {
 
 // rawHeader reads a record with the first bytes of the packet. parsed tells
 // that it has an IP header; ok is false when the record contradicts itself.
-func (d *Decoder) rawHeader(f *weir.Flow, b []byte) (parsed, ok bool) {
+func rawHeader(f *weir.Flow, b []byte) (parsed, ok bool) {
 	if len(b) < headerRecord {
 		return false, false
 	}
@@ -314,8 +313,8 @@ func (d *Decoder) rawHeader(f *weir.Flow, b []byte) (parsed, ok bool) {
 		return false, true
 	}
 	frame := b[headerRecord : headerRecord+length]
-	h := &d.header
-	if packet.Parse(l, frame, h) != nil {
+	var h packet.Header
+	if packet.Parse(l, frame, &h) != nil {
 		return false, true
 	}
 	f.Src, f.Dst, f.Proto, f.VLAN = h.Src, h.Dst, h.Proto, h.VLAN
@@ -339,7 +338,6 @@ func (d *Decoder) rawHeader(f *weir.Flow, b []byte) (parsed, ok bool) {
 	if whole > int64(length) && h.Length <= length {
 		f.Bytes = uint64(whole - int64(length-h.Length)) //nolint:gosec // positive
 	}
-	h.Payload = nil // it points into the datagram
 	return true, true
 }
 

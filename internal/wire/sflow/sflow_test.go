@@ -177,7 +177,8 @@ func TestSamples(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := sflow.New(sflow.DefaultConfig())
-			got, err := d.Decode(sender, 7, message("192.0.2.7", 9, 1, 1000, tt.sample), nil)
+			dirty := []weir.Flow{{RevPackets: 1, RevBytes: 2, RevTCPFlags: 3, Initiator: 1, Action: 1, VLAN: 9, TCPFlags: 9, Known: 255, Sampling: 9, SamplingSource: 2}}
+			got, err := d.Decode(sender, 7, message("192.0.2.7", 9, 1, 1000, tt.sample), dirty[:0])
 			if err != nil {
 				t.Fatal(err)
 			}
