@@ -3,7 +3,6 @@ package table
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -124,64 +123,36 @@ func splitCSV(line []byte, field func(column int, v []byte)) error {
 // object is the JSON object of one flow. Numbers are kept as text, so that
 // counters of 64 bits survive, and may be quoted as some writers do.
 type object struct {
-	Start          value `json:"start"`
-	End            value `json:"end"`
-	Src            value `json:"src"`
-	Dst            value `json:"dst"`
-	SrcPort        value `json:"srcPort"`
-	DstPort        value `json:"dstPort"`
-	Proto          value `json:"proto"`
-	TCPFlags       value `json:"tcpFlags"`
-	Packets        value `json:"packets"`
-	Bytes          value `json:"bytes"`
-	RevPackets     value `json:"revPackets"`
-	RevBytes       value `json:"revBytes"`
-	Initiator      value `json:"initiator"`
-	Sampling       value `json:"sampling"`
-	SamplingSource value `json:"samplingSource"`
-	Action         value `json:"action"`
-	Exporter       value `json:"exporter"`
-	InputIf        value `json:"inputIf"`
-	OutputIf       value `json:"outputIf"`
-	VLAN           value `json:"vlan"`
-	Format         value `json:"format"`
-	RevTCPFlags    value `json:"revTcpFlags"`
+	Start          text.Value `json:"start"`
+	End            text.Value `json:"end"`
+	Src            text.Value `json:"src"`
+	Dst            text.Value `json:"dst"`
+	SrcPort        text.Value `json:"srcPort"`
+	DstPort        text.Value `json:"dstPort"`
+	Proto          text.Value `json:"proto"`
+	TCPFlags       text.Value `json:"tcpFlags"`
+	Packets        text.Value `json:"packets"`
+	Bytes          text.Value `json:"bytes"`
+	RevPackets     text.Value `json:"revPackets"`
+	RevBytes       text.Value `json:"revBytes"`
+	Initiator      text.Value `json:"initiator"`
+	Sampling       text.Value `json:"sampling"`
+	SamplingSource text.Value `json:"samplingSource"`
+	Action         text.Value `json:"action"`
+	Exporter       text.Value `json:"exporter"`
+	InputIf        text.Value `json:"inputIf"`
+	OutputIf       text.Value `json:"outputIf"`
+	VLAN           text.Value `json:"vlan"`
+	Format         text.Value `json:"format"`
+	RevTCPFlags    text.Value `json:"revTcpFlags"`
 }
 
 // fields returns the values by field number.
-func (o *object) fields() [fieldCount]value {
-	return [fieldCount]value{
+func (o *object) fields() [fieldCount]text.Value {
+	return [fieldCount]text.Value{
 		o.Start, o.End, o.Src, o.Dst, o.SrcPort, o.DstPort, o.Proto, o.TCPFlags, o.Packets, o.Bytes, o.RevPackets, o.RevBytes,
 		o.Initiator, o.Sampling, o.SamplingSource, o.Action, o.Exporter, o.InputIf, o.OutputIf, o.VLAN, o.Format, o.RevTCPFlags,
 	}
-}
-
-// value is a JSON string, number or boolean as text; null is empty and a
-// missing value is nil.
-type value []byte
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (v *value) UnmarshalJSON(b []byte) error {
-	switch b[0] {
-	case '{', '[':
-		return fmt.Errorf("%s where a text or a number belongs", b[:1])
-	case 'n':
-		*v = value{}
-		return nil
-	case '"':
-		if bytes.IndexByte(b, '\\') < 0 {
-			*v = append(value{}, b[1:len(b)-1]...)
-			return nil
-		}
-		var s string
-		if err := json.Unmarshal(b, &s); err != nil {
-			return err
-		}
-		*v = value(s)
-		return nil
-	}
-	*v = append(value{}, b...)
-	return nil
 }
 
 // jsonLine reads one object.
@@ -190,12 +161,8 @@ func (r *Reader) jsonLine(line []byte, f *weir.Flow) (bool, error) {
 		return false, nil
 	}
 	var o object
-	if err := json.Unmarshal(line, &o); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			return false, fmt.Errorf("column %d: %w", syntax.Offset, err)
-		}
-		return false, fmt.Errorf("column 1: %w", err)
+	if err := text.Unmarshal(line, &o); err != nil {
+		return false, err
 	}
 	r.row = row{hasSampling: o.Sampling != nil}
 	for i, v := range o.fields() {
