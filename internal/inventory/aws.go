@@ -28,7 +28,10 @@ func (c *cloud) aws(value any) {
 		}
 		return
 	}
-	o, _ := value.(object)
+	o, ok := value.(object)
+	if !ok {
+		return
+	}
 	for _, r := range o.list("Reservations") {
 		c.aws(r.get("Instances"))
 	}

@@ -23,8 +23,9 @@ func (c *cloud) azure(value any) {
 		case "microsoft.network/publicipaddresses":
 			n := c.node(id)
 			n.holds(o.text("ipAddress"), false)
-			if n.parent == "" {
-				n.parent = key(azureOwner(o.text("ipConfiguration", "id")))
+			if owner := azureOwner(o.text("ipConfiguration", "id")); owner != "" && n.parent == "" {
+				n.parent = key(owner)
+				c.node(owner) // it stands for itself when no file describes it
 			}
 		case "microsoft.network/loadbalancers":
 			c.azureLB(id, o)
@@ -47,6 +48,17 @@ func azureType(id, typ string) string {
 		}
 	}
 	return ""
+}
+
+// azureKind is the kind of a resource that is known by its id alone.
+func azureKind(id string) weir.Kind {
+	switch azureType(id, "") {
+	case "microsoft.network/loadbalancers":
+		return weir.LoadBalancer
+	case "microsoft.network/applicationgateways":
+		return weir.ApplicationGateway
+	}
+	return weir.VirtualMachine
 }
 
 // azureOwner cuts the id of a sub-resource to that of the resource: everything

@@ -171,7 +171,7 @@ func (c *cloud) resolve(entries []*entry) []*weir.Resource {
 	for _, k := range keys { // an interface whose machine no file describes stands for it
 		n := c.nodes[k]
 		if n.kind == "" && len(n.public)+len(n.private) > 0 && c.holder(n) == nil && c.top(n) == n {
-			n.kind = weir.VirtualMachine
+			n.kind = azureKind(n.id)
 		}
 	}
 	byAddr := make(map[netip.Addr]string)
