@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/catalog"
+	"github.com/weir-net/weir/internal/engine"
+)
+
+// usageArgs marks errors of arguments as errors of usage, with a remedy.
+func usageArgs(check cobra.PositionalArgs, want string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return fmt.Errorf("%w: expected 'weir %s'", err, want)
+		}
+		return nil
+	}
+}
+
+func (a *app) detectCommand() *cobra.Command {
+	var in inputFlags
+	var failOn string
+	var updates bool
+	c := &cobra.Command{
+		Use:   "detect [flags] FILE...",
+		Short: "Detect offline, over files",
+		Long: `Detect runs the rules over files, with the same pipeline as the daemon and in
+event time. The alerts come out oldest first, each once in its final state, and
+are the same at every run. '-' reads standard input. Formats, gzip and zstd are
+told from the content.`,
+		Example: `  weir detect --inventory inventory.yaml conn.log.gz
+  weir detect --inventory inventory.yaml --intel c2=feodo.csv --sampling 1000 export.pcap
+  zcat flows.csv.gz | weir detect --inventory inventory.yaml --fail-on high -`,
+		Args: usageArgs(cobra.MinimumNArgs(1), "detect FILE..."),
+	}
+	in.add(c, true)
+	a.setFlag(c.Flags())
+	c.Flags().BoolVar(&updates, "updates", false, "print every change of an alert, in order of time")
+	c.Flags().StringVar(&failOn, "fail-on", "", "exit 10 when an alert of this `SEVERITY` or higher was raised: high, medium, low or informational")
+	_ = c.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"high", "medium", "low", "informational"}, cobra.ShellCompDirectiveNoFileComp))
+	c.RunE = a.do(func(ctx context.Context, args []string) error { return a.detect(ctx, args, &in, failOn, updates) })
+	return c
+}
+
+// offline turns flags into the settings of an offline run.
+func (a *app) offline(in *inputFlags, files []string) (engine.Offline, error) {
+	loaded, err := a.load()
+	if err != nil {
+		return engine.Offline{}, err
+	}
+	format, err := in.parsedFormat()
+	if err != nil {
+		return engine.Offline{}, err
+	}
+	intel, err := parsedIntel(in.intel)
+	return engine.Offline{
+		Config: &loaded.Config, Files: files, Format: format, Sampling: in.sampling, Thin: in.thin, Seed: in.seed,
+		Inventory: in.inventory, Intel: intel,
+	}, err
+}
+
+func (a *app) detect(ctx context.Context, files []string, in *inputFlags, failOn string, updates bool) error {
+	lang, err := a.lang()
+	if err != nil {
+		return err
+	}
+	least := weir.Severity(0)
+	if failOn != "" {
+		if least, err = weir.ParseSeverity(failOn); err != nil {
+			return exit(exitUsage, "--fail-on %w", err)
+		}
+	}
+	o, err := a.offline(in, files)
+	if err != nil {
+		return err
+	}
+	out, err := newList(a, alertColumns(lang))
+	if err != nil {
+		return err
+	}
+	d, err := engine.NewDetection(o)
+	if err != nil {
+		return fileProblem(err)
+	}
+	for _, w := range d.Inventory().Warnings() {
+		a.note("inventory: %s", w)
+	}
+	matched := false
+	final := engine.NewFinal()
+	stop := a.progress(func() (engine.Progress, string) { return d.Progress(), plural(d.Alerts(), "alert") })
+	begun := time.Now()
+	runErr := d.Run(ctx, func(al weir.Alert, what engine.Change) error {
+		if e, ok := catalog.Lookup(al.Type); ok && least > 0 && e.Severity >= least {
+			matched = true
+		}
+		if updates {
+			return out.add(catalog.Render(&al, lang))
+		}
+		final.Add(al)
+		return nil
+	})
+	stop()
+	for _, al := range final.Alerts() {
+		if err := out.add(catalog.Render(&al, lang)); err != nil {
+			return err
+		}
+	}
+	if err := out.close(); err != nil {
+		return err
+	}
+	if runErr != nil && ctx.Err() == nil {
+		return fileProblem(runErr)
+	}
+	partial := a.tellFiles(d.Report())
+	a.summary(d, time.Since(begun), o)
+	switch {
+	case runErr != nil:
+		return runErr
+	case matched:
+		return &exitError{code: exitMatched}
+	case partial:
+		return &exitError{code: exitPartial}
+	}
+	return nil
+}
+
+// summary tells on stderr what was read and why the rest was left.
+func (a *app) summary(d *engine.Detection, took time.Duration, o engine.Offline) {
+	s := d.Summary()
+	a.note("%s: %s in %s (%s/s)", plural(s.Alerts, "alert"), plural(int64(s.Flows), "flow"), took.Round(time.Millisecond), count(float64(s.Flows)/max(took.Seconds(), 0.001)))
+	if s.Flows > 0 && s.Contacts == 0 {
+		if len(o.Inventory)+len(o.Config.Inventory.Files) == 0 {
+			a.note("nothing is protected: name the protected addresses with --inventory FILE")
+		} else {
+			a.note("no flow touches a protected resource: does the inventory belong to this input?")
+		}
+	}
+	if s.NoRate > 0 {
+		a.note("%s have no known sampling rate: --sampling N tells it", plural(int64(s.NoRate), "contact"))
+	}
+	if s.Late > 0 {
+		a.note("%s came too late for their pane and were dropped", plural(int64(s.Late), "flow"))
+	}
+	if a.verbose {
+		a.note("%d contacts, %d flows of nobody protected, %d without a clear client, %d findings", s.Contacts, s.Unprotected, s.Ambiguous, s.Findings)
+	}
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// fileProblem gives errors about inputs their exit code.
+func fileProblem(err error) error {
+	var invalid *engine.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		return &exitError{exitInvalid, err}
+	case errors.Is(err, fs.ErrNotExist):
+		return &exitError{exitNotFound, err}
+	}
+	return err
+}
+
+// alertColumns are the columns of lists of alerts.
+func alertColumns(lang catalog.Lang) []column[catalog.Object] {
+	addrs := func(o catalog.Object) string {
+		list := o.Attackers
+		if o.Direction == weir.Outgoing {
+			list = o.Victims
+		}
+		return shortList(len(list), 2, func(i int) string { return list[i].String() })
+	}
+	clock := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.UTC().Format(time.RFC3339)
+	}
+	return []column[catalog.Object]{
+		{name: "startTime", text: func(o catalog.Object) string { return clock(o.StartTime) }},
+		{name: "severity", text: func(o catalog.Object) string { return severityMark(o.Severity) + catalog.SeverityName(o.Severity, lang) }, color: func(o catalog.Object) string { return severityColor(o.Severity) }},
+		{name: "alertType", text: func(o catalog.Object) string { return string(o.AlertType) }},
+		{name: "resource", text: func(o catalog.Object) string { return o.Resource.Name }},
+		{name: "direction", wide: true, text: func(o catalog.Object) string { return string(o.Direction) }},
+		{name: "peers", text: addrs},
+		{name: "observed", text: func(o catalog.Object) string { return fmt.Sprintf("%.4g %s", o.Observed, o.Unit) }},
+		{name: "status", text: func(o catalog.Object) string { return catalog.StatusName(o.Status, lang) }},
+		{name: "id", wide: true, text: func(o catalog.Object) string { return o.ID }},
+		{name: "endTime", wide: true, text: func(o catalog.Object) string { return clock(o.EndTime) }},
+		{name: "confidence", wide: true, text: func(o catalog.Object) string { return fmt.Sprintf("%.2f", o.Confidence) }},
+		{name: "threshold", wide: true, text: func(o catalog.Object) string { return fmt.Sprintf("%.4g", o.Threshold) }},
+		{name: "title", wide: true, text: func(o catalog.Object) string { return o.Title }},
+		{name: "why", wide: true, text: func(o catalog.Object) string { return o.Why }},
+	}
+}
+
+func shortList(n, most int, item func(int) string) string {
+	var out []string
+	for i := range min(n, most) {
+		out = append(out, item(i))
+	}
+	s := strings.Join(out, " ")
+	if n > most {
+		s += fmt.Sprintf(" +%d", n-most)
+	}
+	return s
+}
+
+// severityMark is a shape beside colour and word, so that no one has to rely
+// on colours.
+func severityMark(s weir.Severity) string {
+	switch s {
+	case weir.High:
+		return "▲ "
+	case weir.Medium:
+		return "◆ "
+	case weir.Low:
+		return "● "
+	}
+	return "○ "
+}
+
+func severityColor(s weir.Severity) string {
+	switch s {
+	case weir.High:
+		return "1;31"
+	case weir.Medium:
+		return "33"
+	case weir.Low:
+		return "36"
+	}
+	return ""
+}

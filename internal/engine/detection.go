@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/alert"
+	"github.com/weir-net/weir/internal/engine/config"
+	"github.com/weir-net/weir/internal/ingest"
+	"github.com/weir-net/weir/internal/intel"
+	"github.com/weir-net/weir/internal/inventory"
+	"github.com/weir-net/weir/internal/wire/table"
+)
+
+// Offline says what an offline run reads and with which settings.
+type Offline struct {
+	Config *config.Config
+	// Files are the inputs; "-" is standard input.
+	Files []string
+	// Format is that of all files; FormatUnknown tells it from the content.
+	Format weir.Format
+	// Sampling is 1-in-N of inputs that do not say it, 0 for none.
+	Sampling uint32
+	// Thin thins the packets 1-in-N, reproducibly by Seed; 0 and 1 leave them.
+	Thin uint32
+	Seed uint64
+	// Inventory and Intel are read in addition to those of the configuration.
+	Inventory []string
+	Intel     []IntelFile
+}
+
+// Names of other rooms that callers of the engine need.
+type (
+	// IntelFile is a file of indicators and what holds for those that do not say.
+	IntelFile = intel.File
+	// Change says what became of an alert.
+	Change = alert.Change
+	// Progress tells how far a run over files is.
+	Progress = ingest.Progress
+	// FilesReport is what became of the files of a run.
+	FilesReport = ingest.Report
+	// FlowWriter writes flows in the form of `weir flows`.
+	FlowWriter = table.Writer
+)
+
+// ParseIntel reads FILE or CATEGORY=FILE.
+func ParseIntel(text string) (IntelFile, error) { return intel.ParseFlag(text) }
+
+// NewFlowWriter returns a writer of flows as NDJSON, or as CSV.
+func NewFlowWriter(w io.Writer, csv bool) (*FlowWriter, error) {
+	o := table.WriterOptions{Format: weir.FormatNDJSON}
+	if csv {
+		o.Format = weir.FormatCSV
+	}
+	return table.NewWriter(w, o)
+}
+
+// Final keeps the newest state of each alert.
+type Final struct {
+	at   map[string]int
+	list []weir.Alert
+}
+
+// NewFinal returns an empty Final.
+func NewFinal() *Final { return &Final{at: map[string]int{}} }
+
+// Add takes a change.
+func (f *Final) Add(a weir.Alert) {
+	if i, ok := f.at[a.ID]; ok {
+		f.list[i] = a
+		return
+	}
+	f.at[a.ID] = len(f.list)
+	f.list = append(f.list, a)
+}
+
+// Alerts returns the alerts, oldest start first, ties by id.
+func (f *Final) Alerts() []weir.Alert {
+	slices.SortFunc(f.list, func(a, b weir.Alert) int { return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.ID, b.ID)) })
+	f.at = map[string]int{}
+	for i, a := range f.list {
+		f.at[a.ID] = i
+	}
+	return f.list
+}
+
+// Detection is one offline run: the same pipeline as the daemon, in event time.
+type Detection struct {
+	source *ingest.Files
+	pipe   *pipeline
+	know   *knowledge
+	report func(change)
+	alerts atomic.Int64
+}
+
+// NewDetection validates the settings and opens the inputs. It starts nothing.
+func NewDetection(o Offline) (*Detection, error) {
+	know, err := learn(o.Config, o.Inventory, o.Intel, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	source, err := ingest.NewFiles(o.Files, ingest.FileConfig{
+		Format: o.Format, Sampling: o.Sampling, Lateness: o.Config.Rules().Lateness,
+		SamplingFor: samplingFor(o.Config.Inputs.Sampling),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the input: %w", err)
+	}
+	d := &Detection{source: source, know: know}
+	shards := o.Config.Detect.Shards
+	if shards == 0 {
+		shards = runtime.NumCPU()
+	}
+	d.pipe, err = newPipeline(o.Config.Rules(), shards, know, func(c change) { d.report(c) })
+	if err != nil {
+		return nil, err
+	}
+	if o.Thin > 1 {
+		d.pipe.thin = newThinner(o.Thin, o.Seed)
+	}
+	return d, nil
+}
+
+// Run reads everything and calls emit with each change of an alert, in order.
+// It may be called once. The error is that of the context, of emit or of the
+// input; what could be read was processed before.
+func (d *Detection) Run(ctx context.Context, emit func(weir.Alert, alert.Change) error) error {
+	defer d.pipe.stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	d.report = func(c change) {
+		if c.what == alert.Opened {
+			d.alerts.Add(1)
+		}
+		if err := emit(c.alert, c.what); err != nil {
+			cancel(err)
+		}
+	}
+	err := d.source.Run(ctx, func(b weir.Batch) error {
+		d.pipe.feed(b)
+		return context.Cause(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	d.pipe.finish()
+	return context.Cause(ctx)
+}
+
+// Progress tells how far the run is. It is safe for concurrent use.
+func (d *Detection) Progress() ingest.Progress { return d.source.Progress() }
+
+// Alerts returns the number of alerts so far. It is safe for concurrent use.
+func (d *Detection) Alerts() int64 { return d.alerts.Load() }
+
+// Report tells what became of the files.
+func (d *Detection) Report() ingest.Report { return d.source.Report() }
+
+// Summary are the numbers of a run.
+type Summary struct {
+	Flows, Unprotected, Contacts, Late uint64
+	Ambiguous, NoRate, Findings        uint64
+	Alerts                             int64
+}
+
+// Summary returns the numbers so far. It is safe for concurrent use.
+func (d *Detection) Summary() Summary {
+	c := &d.pipe.counts
+	s := c.stats.Load()
+	return Summary{
+		Flows: c.flows.Load(), Unprotected: c.unprotected.Load(), Contacts: c.contacts.Load(), Late: c.late.Load(),
+		Ambiguous: s.Ambiguous, NoRate: s.NoRate, Findings: c.findings.Load(), Alerts: d.Alerts(),
+	}
+}
+
+// Inventory returns what is protected.
+func (d *Detection) Inventory() *inventory.Inventory { return d.know.inventory }
+
+// FlowReader decodes files into flows, without detection.
+type FlowReader struct{ *ingest.Files }
+
+// NewFlowReader opens the inputs of `weir flows`.
+func NewFlowReader(c *config.Config, files []string, format weir.Format, sampling uint32) (*FlowReader, error) {
+	source, err := ingest.NewFiles(files, ingest.FileConfig{Format: format, Sampling: sampling, SamplingFor: samplingFor(c.Inputs.Sampling)})
+	if err != nil {
+		return nil, fmt.Errorf("open the input: %w", err)
+	}
+	return &FlowReader{source}, nil
+}

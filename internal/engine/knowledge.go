@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/engine/config"
+	"github.com/weir-net/weir/internal/intel"
+	"github.com/weir-net/weir/internal/inventory"
+)
+
+// InvalidError says that a file of the operator (configuration, inventory,
+// indicators) cannot be used.
+type InvalidError struct{ Err error }
+
+// Error returns the faults, one a line.
+func (e *InvalidError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *InvalidError) Unwrap() error { return e.Err }
+
+// knowledge is an immutable snapshot of what the pipeline knows from the side:
+// what is protected and what the world says of addresses.
+type knowledge struct {
+	inventory *inventory.Inventory
+	orienter  *inventory.Orienter
+	intel     *intel.Table
+	feeds     *intel.Report
+	// maxAge is the age from which a feed is stale.
+	maxAge time.Duration
+}
+
+// contacts appends the contacts of a flow, with the indicators of their ends.
+func (k *knowledge) contacts(f *weir.Flow, dst []weir.Contact) []weir.Contact {
+	dst = k.orienter.Contacts(f, dst)
+	for i := range dst {
+		dst[i].PeerIntel = k.intel.Lookup(dst[i].Peer.Addr())
+		dst[i].OwnIntel = k.intel.Lookup(dst[i].Own.Addr())
+	}
+	return dst
+}
+
+// LoadInventory reads inventory files; globs are expanded. An error is an
+// *InvalidError.
+func LoadInventory(patterns []string) (*inventory.Inventory, error) {
+	var paths []string
+	for _, p := range patterns {
+		if !strings.ContainsAny(p, "*?[") {
+			paths = append(paths, p)
+			continue
+		}
+		found, err := filepath.Glob(p)
+		if err != nil {
+			return nil, &InvalidError{fmt.Errorf("inventory %s: %w", p, err)}
+		}
+		paths = append(paths, found...)
+	}
+	if len(paths) == 0 {
+		inv, err := inventory.New(nil, nil, nil)
+		if err != nil {
+			return nil, fmt.Errorf("empty inventory: %w", err)
+		}
+		return inv, nil
+	}
+	inv, err := inventory.Load(paths)
+	if err != nil {
+		return nil, &InvalidError{err}
+	}
+	return inv, nil
+}
+
+// LoadIntel reads files of indicators. An error is an *InvalidError.
+func LoadIntel(files []IntelFile, now time.Time) (*intel.Table, *intel.Report, error) {
+	t, r, err := intel.Load(files, now.UnixNano())
+	if err != nil {
+		return nil, r, &InvalidError{err}
+	}
+	return t, r, nil
+}
+
+// feedFiles are the feeds of the configuration that are files.
+func feedFiles(c *config.Config) []IntelFile {
+	var out []IntelFile
+	for _, f := range c.Intel.Feeds {
+		if !f.Source.Remote() {
+			out = append(out, IntelFile{
+				Path: string(f.Source), Category: weir.Category(f.Category), Source: f.Name, Confidence: f.Confidence, Expiry: time.Duration(f.Expiry),
+			})
+		}
+	}
+	return out
+}
+
+// learn reads inventory and indicators: those of the configuration, and more.
+func learn(c *config.Config, files []string, more []IntelFile, now time.Time) (*knowledge, error) {
+	var paths []string
+	for _, p := range c.Inventory.Files {
+		paths = append(paths, string(p))
+	}
+	inv, err := LoadInventory(append(paths, files...))
+	if err != nil {
+		return nil, err
+	}
+	ports, err := servicePorts(c)
+	if err != nil {
+		return nil, &InvalidError{err}
+	}
+	table, feeds, err := LoadIntel(append(feedFiles(c), more...), now)
+	if err != nil {
+		return nil, err
+	}
+	return &knowledge{inventory: inv, orienter: inventory.NewOrienter(inv, ports), intel: table, feeds: feeds, maxAge: time.Duration(c.Intel.MaxAge)}, nil
+}
+
+// servicePorts is the table of services that orientation uses: the built-in one
+// and what the configuration adds.
+func servicePorts(c *config.Config) (inventory.ServicePorts, error) {
+	ports := inventory.DefaultServicePorts()
+	var errs []error
+	for name, list := range c.Detect.Services {
+		for _, text := range list {
+			p, err := inventory.ParseServicePort(text)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("detect.services.%s: %w", name, err))
+				continue
+			}
+			ports[p] = name
+		}
+	}
+	return ports, errors.Join(errs...)
+}
+
+// samplingFor returns the lookup of the rates that the configuration gives.
+// The longest prefix wins, the later entry among equals.
+func samplingFor(list []config.Sampling) func(netip.Addr) (uint32, bool) {
+	if len(list) == 0 {
+		return nil
+	}
+	return func(exporter netip.Addr) (uint32, bool) {
+		best, rate, force := -1, uint32(0), false
+		for _, s := range list {
+			p := netip.Prefix(s.Exporter)
+			if p.Contains(exporter) && p.Bits() >= best {
+				best, rate, force = p.Bits(), uint32(s.Rate), s.Force
+			}
+		}
+		return rate, force
+	}
+}

@@ -1,0 +1,275 @@
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/alert"
+	"github.com/weir-net/weir/internal/detect"
+)
+
+// change is an alert with what became of it.
+type change struct {
+	alert weir.Alert
+	what  alert.Change
+}
+
+// pipeline turns batches of flows into changes of alerts. Its owner calls it
+// from one goroutine; counts may be read from any.
+type pipeline struct {
+	know   atomic.Pointer[knowledge]
+	shards []*shard
+	book   *alert.Book
+	pane   int64
+	lag    int64 // by which floods are judged later
+	// closed is the end of the newest pane that was closed, event time.
+	closed int64
+	begun  bool
+	thin   *thinner
+
+	scratch []weir.Contact
+	report  func(change)
+	counts  counts
+}
+
+// counts are the counters of a pipeline, safe for concurrent reading.
+type counts struct {
+	flows, unprotected, contacts, late atomic.Uint64
+	findings, alerts                   atomic.Uint64
+	watermark                          atomic.Int64
+	stats                              atomic.Pointer[detect.Stats]
+}
+
+// newPipeline makes a pipeline of n shards.
+func newPipeline(rules detect.Config, n int, know *knowledge, report func(change)) (*pipeline, error) {
+	p := &pipeline{book: alert.NewBook(alert.Config{Pane: rules.Pane}), pane: int64(rules.Pane), report: report}
+	p.lag = (int64(rules.Lateness) + p.pane - 1) / p.pane * p.pane
+	p.know.Store(know)
+	p.counts.stats.Store(&detect.Stats{})
+	for range max(n, 1) {
+		d, err := detect.New(rules)
+		if err != nil {
+			return nil, fmt.Errorf("start the detectors: %w", err)
+		}
+		p.shards = append(p.shards, &shard{detector: d})
+	}
+	if len(p.shards) > 1 {
+		for _, s := range p.shards {
+			s.start()
+		}
+	}
+	return p, nil
+}
+
+// feed takes one batch. The batch may be reused afterwards.
+func (p *pipeline) feed(b weir.Batch) {
+	know := p.know.Load()
+	for i := range b.Flows {
+		f := &b.Flows[i]
+		p.counts.flows.Add(1)
+		if p.thin != nil && !p.thin.flow(f) {
+			continue
+		}
+		p.scratch = know.contacts(f, p.scratch[:0])
+		if len(p.scratch) == 0 {
+			p.counts.unprotected.Add(1)
+			continue
+		}
+		if p.begun && f.End < p.closed {
+			// Its pane is closed: nothing may still change in it, whichever shard
+			// it belongs to.
+			p.counts.late.Add(1)
+			continue
+		}
+		p.counts.contacts.Add(uint64(len(p.scratch)))
+		for j := range p.scratch {
+			s := p.shards[p.scratch[j].Resource.Key()%uint64(len(p.shards))]
+			s.queue = append(s.queue, p.scratch[j])
+		}
+	}
+	for _, s := range p.shards {
+		s.hand()
+	}
+	if b.Watermark != 0 {
+		p.advance(b.Watermark)
+	}
+}
+
+// advance closes the panes that end at or before the watermark.
+func (p *pipeline) advance(watermark int64) {
+	end := watermark - mod(watermark, p.pane)
+	if p.begun && end <= p.closed {
+		return
+	}
+	p.begun, p.closed = true, end
+	p.counts.watermark.Store(watermark)
+	p.step(func(s *shard) { s.detector.Close(watermark, s.keep) })
+	p.endEpisodes(end)
+}
+
+func (p *pipeline) endEpisodes(end int64) {
+	p.book.Close(end, func(a weir.Alert) { p.tell(a, alert.Closed) })
+}
+
+// step runs fn on all shards and takes their findings to the book, in one order
+// for any number of shards.
+func (p *pipeline) step(fn func(*shard)) {
+	if len(p.shards) == 1 {
+		fn(p.shards[0])
+	} else {
+		var wg sync.WaitGroup
+		wg.Add(len(p.shards))
+		for _, s := range p.shards {
+			s.work <- func() { fn(s); wg.Done() }
+		}
+		wg.Wait()
+	}
+	var found []weir.Finding
+	var sum detect.Stats
+	for _, s := range p.shards {
+		found = append(found, s.found...)
+		s.found = s.found[:0]
+		sum = addStats(sum, s.detector.Stats())
+	}
+	p.counts.stats.Store(&sum)
+	slices.SortStableFunc(found, func(a, b weir.Finding) int {
+		return cmp.Or(cmp.Compare(p.due(&a), p.due(&b)), detect.CompareFindings(a, b))
+	})
+	for _, f := range found {
+		p.counts.findings.Add(1)
+		if p.thin != nil {
+			f.Limits = append(slices.Clip(f.Limits), weir.Limit{Code: weir.LimitThinned, Arg: strconv.FormatUint(uint64(p.thin.n), 10)})
+		}
+		p.book.Close(p.due(&f)-1, func(a weir.Alert) { p.tell(a, alert.Closed) })
+		a, what := p.book.Apply(f)
+		p.tell(a, what)
+	}
+}
+
+// due is the end of the pane at whose closing a finding is reported: that of the
+// finding, but for floods, which are judged when late records have come.
+func (p *pipeline) due(f *weir.Finding) int64 {
+	if f.Type == weir.DDoS {
+		return f.At + p.lag
+	}
+	return f.At
+}
+
+func (p *pipeline) tell(a weir.Alert, what alert.Change) {
+	if what == alert.None {
+		return
+	}
+	if what == alert.Opened {
+		p.counts.alerts.Add(1)
+	}
+	p.report(change{a, what})
+}
+
+// finish closes everything at the end of the input.
+func (p *pipeline) finish() {
+	p.step(func(s *shard) { s.detector.Flush(s.keep) })
+	p.book.Finish(func(a weir.Alert) { p.tell(a, alert.Closed) })
+}
+
+// stop ends the goroutines of the shards.
+func (p *pipeline) stop() {
+	for _, s := range p.shards {
+		s.stop()
+	}
+}
+
+func mod(t, step int64) int64 {
+	r := t % step
+	if r < 0 {
+		r += step
+	}
+	return r
+}
+
+// shard is one detector, with a goroutine of its own where there are several.
+type shard struct {
+	detector *detect.Detector
+	queue    []weir.Contact
+	found    []weir.Finding
+	work     chan func()
+	free     chan []weir.Contact
+	done     sync.WaitGroup
+}
+
+// handAt is the number of contacts that a shard with a goroutine takes at once.
+const handAt = 512
+
+func (s *shard) start() {
+	s.work, s.free = make(chan func(), 8), make(chan []weir.Contact, 8)
+	s.done.Go(func() {
+		for fn := range s.work {
+			fn()
+		}
+	})
+}
+
+// hand passes the queue to the detector.
+func (s *shard) hand() {
+	if len(s.queue) == 0 {
+		return
+	}
+	if s.work == nil {
+		s.detector.Observe(s.queue)
+		clear(s.queue)
+		s.queue = s.queue[:0]
+		return
+	}
+	batch := s.queue
+	s.work <- func() {
+		s.detector.Observe(batch)
+		clear(batch)
+		select {
+		case s.free <- batch[:0]:
+		default:
+		}
+	}
+	select {
+	case s.queue = <-s.free:
+	default:
+		s.queue = make([]weir.Contact, 0, handAt)
+	}
+}
+
+func (s *shard) keep(f weir.Finding) { s.found = append(s.found, f) }
+
+func (s *shard) stop() {
+	if s.work != nil {
+		close(s.work)
+		s.done.Wait()
+		s.work = nil
+	}
+}
+
+func addStats(a, b detect.Stats) detect.Stats {
+	a.Contacts += b.Contacts
+	a.Late += b.Late
+	a.Ambiguous += b.Ambiguous
+	a.NoRate += b.NoRate
+	a.Panes += b.Panes
+	a.Refused += b.Refused
+	a.Dropped += b.Dropped
+	a.Resources += b.Resources
+	a.Pairs += b.Pairs
+	a.MaxShed = max(a.MaxShed, b.MaxShed)
+	return a
+}
+
+// lag is how far the watermark is behind the wall clock.
+func (c *counts) lag(now time.Time) time.Duration {
+	w := c.watermark.Load()
+	if w == 0 {
+		return 0
+	}
+	return max(now.Sub(time.Unix(0, w)), 0)
+}
