@@ -59,7 +59,7 @@ func outgoing(to ...string) func(*Alert) {
 		a.Direction, a.Attackers, a.Victims = weir.Outgoing, a.Victims, addrs(to...)
 	}
 }
-func between(start, end string) func(*Alert) {
+func during(start, end string) func(*Alert) {
 	return func(a *Alert) { a.Start, a.End = ns(start), ns(end) }
 }
 
@@ -91,14 +91,14 @@ func TestJudge(t *testing.T) {
 			rows: []string{"must,SSH_*,victim,*,203.0.113.10,,,"}, alerts: []Alert{guess()}},
 		{name: "the port is for people", rows: []string{strings.Replace(must, ",22,", ",2222,", 1)}, alerts: []Alert{guess()}, shoulds: "0/0"},
 		{name: "ten minutes early is in time", rows: []string{must}, shoulds: "0/0",
-			alerts: []Alert{guess(between("2026-01-01T09:00:00Z", "2026-01-01T09:50:00Z"))}},
+			alerts: []Alert{guess(during("2026-01-01T09:00:00Z", "2026-01-01T09:50:00Z"))}},
 		{name: "more than ten minutes early is not", rows: []string{must}, missed: 1, shoulds: "0/0",
-			alerts: []Alert{guess(between("2026-01-01T09:00:00Z", "2026-01-01T09:49:59Z"))}},
+			alerts: []Alert{guess(during("2026-01-01T09:00:00Z", "2026-01-01T09:49:59Z"))}},
 		{name: "ten minutes late is in time", rows: []string{must}, shoulds: "0/0",
-			alerts: []Alert{guess(between("2026-01-01T11:10:00Z", "2026-01-01T12:00:00Z"))}},
+			alerts: []Alert{guess(during("2026-01-01T11:10:00Z", "2026-01-01T12:00:00Z"))}},
 		{name: "more than ten minutes late is not", rows: []string{must}, missed: 1, shoulds: "0/0",
-			alerts: []Alert{guess(between("2026-01-01T11:10:01Z", "2026-01-01T12:00:00Z"))}},
-		{name: "a date is the whole day", shoulds: "0/0", alerts: []Alert{guess(between("2026-01-02T00:09:00Z", "2026-01-02T00:20:00Z"))},
+			alerts: []Alert{guess(during("2026-01-01T11:10:01Z", "2026-01-01T12:00:00Z"))}},
+		{name: "a date is the whole day", shoulds: "0/0", alerts: []Alert{guess(during("2026-01-02T00:09:00Z", "2026-01-02T00:20:00Z"))},
 			rows: []string{"must,SSH_*,victim,198.51.100.7,203.0.113.10,,2026-01-01,2026-01-01"}},
 		{name: "a row without times holds always", rows: []string{"must,SSH_*,victim,198.51.100.7,203.0.113.10,,,"}, alerts: []Alert{guess()}, shoulds: "0/0"},
 
@@ -150,7 +150,7 @@ func TestJudge(t *testing.T) {
 		{name: "a row over a network applies to one address of it", rows: []string{"must,SSH_*,victim,*,203.0.113.0/24,,,"}, missed: 1, shoulds: "0/0"},
 
 		{name: "alerts that end before learnUntil are not judged", rows: []string{"must_not,*,any,*,203.0.113.10,,,"}, shoulds: "0/0",
-			alerts: []Alert{guess(), guess(between("2026-01-01T11:30:00Z", "2026-01-01T12:00:00Z"))}, falses: []int{1},
+			alerts: []Alert{guess(), guess(during("2026-01-01T11:30:00Z", "2026-01-01T12:00:00Z"))}, falses: []int{1},
 			change: func(c *Case) { c.LearnUntil = time.Unix(0, ns("2026-01-01T12:00:00Z")) }},
 		{name: "nor are rows that end before it", rows: []string{must}, shoulds: "0/0",
 			change: func(c *Case) { c.LearnUntil = time.Unix(0, ns("2026-01-01T12:00:00Z")) }},
