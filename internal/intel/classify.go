@@ -52,7 +52,10 @@ func classify(text string) (prefixes []netip.Prefix, port uint16, proto uint8, k
 	if !isURL {
 		scheme, rest = "", text
 	}
-	h, _, path := strings.Cut(rest, "/")
+	h, tail, path := strings.Cut(rest, "/")
+	if _, err := strconv.ParseUint(tail, 10, 64); err == nil && !isURL {
+		return nil, 0, 0, kindBad // a prefix with an impossible length
+	}
 	if at := strings.LastIndexByte(h, '@'); at >= 0 && isURL {
 		h = h[at+1:] // user and password
 	}

@@ -31,13 +31,10 @@ func (c *collector) json(data []byte) error {
 			return nil
 		}
 		if err != nil {
-			offset := dec.InputOffset()
+			offset := int64(len(data)) // the end came too soon
 			var syn *json.SyntaxError
-			if errors.As(err, &syn) {
-				offset = max(offset, start+1) - 1
-				if syn.Offset > 0 {
-					offset = syn.Offset - 1
-				}
+			if errors.As(err, &syn) && syn.Offset > 0 {
+				offset = syn.Offset - 1
 			}
 			p := at.of(offset)
 			c.bad(p, "%s", strings.TrimPrefix(err.Error(), "json: "))
