@@ -109,8 +109,7 @@ func (d *Decoder) open(exporter netip.Addr, m *message, seq uint32, boot int64) 
 		// An exporter that came up again numbers its templates anew. Two
 		// exporters behind one address look like one that restarts all the
 		// time, so this happens at most once in a while.
-		fromZero := m.version == VersionIX && seq == 0
-		if (fromZero || s.seq.rebooted) && (s.dropped == 0 || m.received-s.dropped > dropEvery) {
+		if (s.seq.fromZero && m.version == VersionIX || s.seq.rebooted) && (s.dropped == 0 || m.received-s.dropped > dropEvery) {
 			s.dropped = m.received
 			d.dropTemplates(s)
 		}

@@ -181,16 +181,12 @@ func (s *domain) run(ops []op, m *message, data []byte, stride int, out []weir.F
 			}
 		case codeStartUptime4:
 			for i := range out {
-				if v := binary.BigEndian.Uint32(data[at:]); v != 0 {
-					out[i].Start = m.sinceBoot(v)
-				}
+				out[i].Start = m.switched(binary.BigEndian.Uint32(data[at:]))
 				at += stride
 			}
 		case codeEndUptime4:
 			for i := range out {
-				if v := binary.BigEndian.Uint32(data[at:]); v != 0 {
-					out[i].End = m.sinceBoot(v)
-				}
+				out[i].End = m.switched(binary.BigEndian.Uint32(data[at:]))
 				at += stride
 			}
 		case codeInterval4:
@@ -229,6 +225,15 @@ func (m *message) sinceBoot(uptime uint32) int64 {
 	return m.exportTime - int64(int32(m.uptime-uptime))*millisecond //nolint:gosec // the wrap is meant
 }
 
+// switched is sinceBoot for the fields first and last switched. Zero is what
+// exporters send that do not know: 0.
+func (m *message) switched(uptime uint32) int64 {
+	if uptime == 0 {
+		return 0
+	}
+	return m.sinceBoot(uptime)
+}
+
 // assign puts an integer where its slot says.
 //
 //nolint:gosec // values are cut to the width of their field, as exported
@@ -265,8 +270,8 @@ func assign(f *weir.Flow, o *op, v uint64) {
 			f.VLAN = uint16(v) & 0x0fff
 		}
 	case slotInterval, slotRandomInterval:
-		if v != 0 {
-			f.Sampling, f.SamplingSource = clampRate(v), weir.SamplingRecord
+		if n := clampRate(v); n != 0 {
+			f.Sampling, f.SamplingSource = n, weir.SamplingRecord
 		}
 	case slotFragment:
 		if v != 0 {
@@ -420,9 +425,7 @@ func toTime(form form, v uint64, length int, m *message) int64 {
 			return m.exportTime - int64(v)*microsecond
 		}
 	case formUptime:
-		if v != 0 {
-			return m.sinceBoot(uint32(v)) //nolint:gosec // 32 bits
-		}
+		return m.switched(uint32(v)) //nolint:gosec // 32 bits
 	case formPlain, formEther, formIP:
 	}
 	return 0

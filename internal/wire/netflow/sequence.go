@@ -5,9 +5,12 @@ package netflow
 // for version 5 and IPFIX (RFC 7011, section 3.1).
 type sequence struct {
 	next   uint32
+	last   uint32 // number of the datagram placed last
 	valid  bool
 	export int64 // export time of the newest datagram
 	boot   int64 // when the exporter came up, 0 unknown
+	// fromZero tells that the datagram placed last starts the sequence at zero.
+	fromZero bool
 	// rebooted tells that the datagram placed last shows that the exporter came
 	// up again.
 	rebooted bool
@@ -46,6 +49,8 @@ func (q *sequence) observe(seq uint32, export, boot int64, records bool) (p plac
 	q.rebooted = q.boot != 0 && boot > q.boot+bootJump && int32(seq-q.next) < 0
 	switch {
 	case !q.valid || diff == 0:
+	case seq == q.last:
+		// Sent twice, or by an exporter that does not count.
 	case diff > 0 && diff <= limit && !q.rebooted:
 		q.lost += uint64(diff)
 		lost = uint32(diff)
@@ -57,6 +62,8 @@ func (q *sequence) observe(seq uint32, export, boot int64, records bool) (p plac
 		p = isRestart
 	}
 	q.valid = true
+	q.fromZero = p == isRestart && seq == 0
+	q.last = seq
 	q.next = seq
 	q.export = max(q.export, export)
 	if p == isRestart {

@@ -44,8 +44,8 @@ func (s *domain) exec5(m *message, data []byte, out []weir.Flow) {
 	for i := range out {
 		b := (*[v5Record]byte)(data[i*v5Record:])
 		f := &out[i]
-		f.Start = m.sinceBoot(binary.BigEndian.Uint32(b[24:28]))
-		f.End = m.sinceBoot(binary.BigEndian.Uint32(b[28:32]))
+		f.Start = m.switched(binary.BigEndian.Uint32(b[24:28]))
+		f.End = m.switched(binary.BigEndian.Uint32(b[28:32]))
 		f.Src = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[0:4])), binary.BigEndian.Uint16(b[32:34]))
 		f.Dst = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), binary.BigEndian.Uint16(b[34:36]))
 		f.Packets = uint64(binary.BigEndian.Uint32(b[16:20]))
