@@ -54,6 +54,7 @@ func (r *row) flow(f *weir.Flow, format weir.Format) error {
 		if f.End, err = text.Time("end", v); err != nil {
 			return r.at(fieldEnd, err)
 		}
+		f.End = max(f.Start, f.End)
 	}
 	src, dst, err := r.ends()
 	if err != nil {
