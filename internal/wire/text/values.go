@@ -100,21 +100,18 @@ func Seconds(field string, b []byte) (int64, error) {
 }
 
 // Epoch reads a Unix time in seconds, milliseconds, microseconds or
-// nanoseconds, told from its size: a number of seconds with more than eleven
-// digits would lie beyond the year 5000.
+// nanoseconds, told from its size: each unit reaches to the year 2262, where
+// nanoseconds end, and the next one takes over above that number.
 func Epoch(field string, b []byte) (int64, error) {
 	n, err := Uint(field, b, 63)
 	if err != nil {
 		return 0, err
 	}
 	v := int64(n) //nolint:gosec // 63 bits
-	switch {
-	case v < 1e11:
-		return v * 1e9, nil
-	case v < 1e14:
-		return v * 1e6, nil
-	case v < 1e17:
-		return v * 1e3, nil
+	for unit := int64(1_000_000_000); unit > 1; unit /= 1000 {
+		if v <= math.MaxInt64/unit {
+			return v * unit, nil
+		}
 	}
 	return v, nil
 }
