@@ -57,21 +57,21 @@ func (e ranError) Unwrap() error { return e.error }
 
 // app is one run of the program.
 type app struct {
-	stdin       io.Reader
-	out, err    io.Writer
-	outTTY      bool
-	errTTY      bool
-	env         []string
-	configFile  string
-	output      string
-	columns     []string
-	langFlag    string
-	quiet       bool
-	verbose     bool
-	noColor     bool
-	jsonErrors  bool
-	set         []string
-	root        *cobra.Command
+	stdin      io.Reader
+	out, err   io.Writer
+	outTTY     bool
+	errTTY     bool
+	env        []string
+	configFile string
+	output     string
+	columns    []string
+	langFlag   string
+	quiet      bool
+	verbose    bool
+	noColor    bool
+	jsonErrors bool
+	set        []string
+	root       *cobra.Command
 }
 
 func newApp(stdin io.Reader, out, errw io.Writer, env []string) *app {
@@ -241,7 +241,8 @@ func (a *app) commands() *cobra.Command {
 	p.BoolVar(&a.noColor, "no-color", false, "no colours (also with NO_COLOR set)")
 	p.BoolVar(&a.jsonErrors, "json-errors", false, "errors as JSON objects on standard error")
 	root.AddCommand(
-		a.detectCommand(), a.flowsCommand(), a.rulesCommand(), a.configCommand(),
+		a.serveCommand(), a.detectCommand(), a.flowsCommand(), a.testCommand(), a.alertsCommand(), a.explainCommand(),
+		a.rulesCommand(), a.resourcesCommand(), a.intelCommand(), a.configCommand(),
 		a.versionCommand(), a.completionCommand(), a.manCommand(),
 	)
 	for _, c := range root.Commands() {

@@ -190,7 +190,9 @@ func alertColumns(lang catalog.Lang) []column[catalog.Object] {
 	}
 	return []column[catalog.Object]{
 		{name: "startTime", text: func(o catalog.Object) string { return clock(o.StartTime) }},
-		{name: "severity", text: func(o catalog.Object) string { return severityMark(o.Severity) + catalog.SeverityName(o.Severity, lang) }, color: func(o catalog.Object) string { return severityColor(o.Severity) }},
+		{name: "severity", text: func(o catalog.Object) string {
+			return severityMark(o.Severity) + catalog.SeverityName(o.Severity, lang)
+		}, color: func(o catalog.Object) string { return severityColor(o.Severity) }},
 		{name: "alertType", text: func(o catalog.Object) string { return string(o.AlertType) }},
 		{name: "resource", text: func(o catalog.Object) string { return o.Resource.Name }},
 		{name: "direction", wide: true, text: func(o catalog.Object) string { return string(o.Direction) }},

@@ -22,7 +22,7 @@ const (
 )
 
 // ErrNoMatch says that a query can match nothing.
-var errNoMatch = errors.New("nothing matches")
+var ErrNoMatch = errors.New("nothing matches")
 
 // ParseQuery reads the parameters of a list of alerts: rule (ids or globs),
 // severity and status (lists), resource, peer, since and until (RFC 3339, or a
@@ -110,7 +110,7 @@ func parseTypes(rules, severities []string) ([]weir.AlertType, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, errNoMatch
+		return nil, ErrNoMatch
 	}
 	return out, nil
 }
@@ -158,7 +158,7 @@ func (s *Server) alerts(w http.ResponseWriter, r *http.Request) {
 		limit = n
 	}
 	q, err := ParseQuery(params, time.Now())
-	if errors.Is(err, errNoMatch) {
+	if errors.Is(err, ErrNoMatch) {
 		answer(w, items[catalog.Object](nil))
 		return
 	}

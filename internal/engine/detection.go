@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -93,7 +92,8 @@ func (f *Final) Alerts() []weir.Alert {
 
 // Detection is one offline run: the same pipeline as the daemon, in event time.
 type Detection struct {
-	source *ingest.Files
+	source weir.Source
+	files  *ingest.Files // nil for a scenario
 	pipe   *pipeline
 	know   *knowledge
 	report func(change)
@@ -113,19 +113,22 @@ func NewDetection(o Offline) (*Detection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the input: %w", err)
 	}
-	d := &Detection{source: source, know: know}
-	shards := o.Config.Detect.Shards
-	if shards == 0 {
-		shards = runtime.NumCPU()
-	}
-	d.pipe, err = newPipeline(o.Config.Rules(), shards, know, func(c change) { d.report(c) })
+	d := &Detection{source: source, files: source}
+	return d, d.prepare(o, know)
+}
+
+// prepare makes the pipeline.
+func (d *Detection) prepare(o Offline, know *knowledge) error {
+	d.know = know
+	var err error
+	d.pipe, err = newPipeline(o.Config.Rules(), o.Config.Shards(), know, func(c change) { d.report(c) })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if o.Thin > 1 {
 		d.pipe.thin = newThinner(o.Thin, o.Seed)
 	}
-	return d, nil
+	return nil
 }
 
 // Run reads everything and calls emit with each change of an alert, in order.
@@ -155,13 +158,23 @@ func (d *Detection) Run(ctx context.Context, emit func(weir.Alert, alert.Change)
 }
 
 // Progress tells how far the run is. It is safe for concurrent use.
-func (d *Detection) Progress() ingest.Progress { return d.source.Progress() }
+func (d *Detection) Progress() Progress {
+	if d.files == nil {
+		return Progress{Flows: int64(d.pipe.counts.flows.Load())} //nolint:gosec // a count
+	}
+	return d.files.Progress()
+}
 
 // Alerts returns the number of alerts so far. It is safe for concurrent use.
 func (d *Detection) Alerts() int64 { return d.alerts.Load() }
 
 // Report tells what became of the files.
-func (d *Detection) Report() ingest.Report { return d.source.Report() }
+func (d *Detection) Report() FilesReport {
+	if d.files == nil {
+		return FilesReport{}
+	}
+	return d.files.Report()
+}
 
 // Summary are the numbers of a run.
 type Summary struct {

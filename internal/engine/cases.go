@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/catalog"
+	"github.com/weir-net/weir/internal/ingest"
+	"github.com/weir-net/weir/internal/intel"
+	"github.com/weir-net/weir/internal/inventory"
+	"github.com/weir-net/weir/internal/scenario"
+)
+
+// Names of the scenario room that callers of the engine need.
+type (
+	// CaseScore are the numbers of one rule, or of a sum of them.
+	CaseScore = scenario.Score
+	// CaseRow is one row of a truth file, or one expectation of a scenario.
+	CaseRow = scenario.Row
+	// CaseJudgement is what the judge says of a case.
+	CaseJudgement = scenario.Result
+)
+
+// FindCases returns the case files and scenarios of a path, in order.
+func FindCases(path string) ([]string, error) { return scenario.Find(path) }
+
+// CaseResult is what became of a case.
+type CaseResult struct {
+	Path, Name, Title, Group string
+	// Skipped says why a case was not run, empty when it was.
+	Skipped   string
+	Judgement CaseJudgement
+	Alerts    []weir.Alert
+	Flows     int64
+	Exit      int
+	Took      time.Duration
+	// Fault is why the run ended early, nil if it did not.
+	Fault error
+}
+
+// Failed reports whether the case fails.
+func (r *CaseResult) Failed() bool { return r.Skipped == "" && r.Judgement.Failed() }
+
+// RunCase runs a case file or a scenario with the settings of o, whose files,
+// inventory and indicators are those of the case. exits are the exit codes of a
+// run that was partial, and of one with invalid files. The error is about the
+// case file itself.
+func RunCase(ctx context.Context, path string, o Offline, exitPartial, exitInvalid int, watch func(*Detection)) (CaseResult, error) {
+	began := time.Now()
+	var c *scenario.Case
+	var d *Detection
+	var err error
+	if strings.HasSuffix(path, ".scn") {
+		c, d, err = scripted(path, o)
+		if err != nil {
+			return CaseResult{Path: path}, &InvalidError{err}
+		}
+	} else {
+		if c, err = scenario.LoadCase(path); err != nil {
+			return CaseResult{Path: path}, &InvalidError{err}
+		}
+		d, err = labelled(c, o)
+	}
+	r := CaseResult{Path: path, Name: c.Name, Title: c.Title, Group: c.Group}
+	if errors.Is(err, ingest.ErrUnsupported) {
+		r.Skipped = err.Error()
+		return r, nil
+	}
+	final := NewFinal()
+	var protected []netip.Prefix
+	if err == nil {
+		watch(d)
+		err = d.Run(ctx, func(a weir.Alert, _ Change) error { final.Add(a); return nil })
+		if ctx.Err() != nil {
+			return r, ctx.Err()
+		}
+		protected = prefixesOf(d.know.inventory)
+		report := d.Report()
+		for i := range report.Files {
+			if errors.Is(report.Files[i].Cut, ingest.ErrUnsupported) {
+				r.Skipped = report.Files[i].Path + ": " + report.Files[i].Cut.Error()
+				return r, nil
+			}
+		}
+		r.Flows = int64(d.Summary().Flows) //nolint:gosec // a count
+		if report.Incomplete() {
+			r.Exit = exitPartial
+		}
+	}
+	if err != nil {
+		r.Fault, r.Exit = err, 1
+		var invalid *InvalidError
+		if errors.As(err, &invalid) {
+			r.Exit = exitInvalid
+		}
+	}
+	r.Alerts = final.Alerts()
+	out := scenario.Outcome{Protected: protected, Flows: r.Flows, Exit: r.Exit}
+	for i := range r.Alerts {
+		out.Alerts = append(out.Alerts, judged(&r.Alerts[i]))
+	}
+	r.Judgement = scenario.Judge(c, out)
+	r.Took = time.Since(began)
+	return r, nil
+}
+
+// labelled prepares the run of a case over files.
+func labelled(c *scenario.Case, o Offline) (*Detection, error) {
+	o.Files, o.Format = c.Files, c.Format
+	if c.Sampling != 0 {
+		o.Sampling = c.Sampling
+	}
+	o.Inventory = append(o.Inventory, c.Inventory...)
+	for _, f := range c.Intel {
+		o.Intel = append(o.Intel, IntelFile{Category: f.Category, Path: f.File})
+	}
+	return NewDetection(o)
+}
+
+// scripted prepares the run of a scenario.
+func scripted(path string, o Offline) (*scenario.Case, *Detection, error) {
+	s, err := scenario.Load(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	var networks []inventory.Network
+	for _, n := range s.Networks {
+		networks = append(networks, inventory.Network{Prefix: n.Prefix, Kind: n.Kind, Tenant: n.Tenant})
+	}
+	var allow []inventory.Allow
+	for _, a := range s.Allows {
+		allow = append(allow, inventory.Allow{Prefix: a.Prefix, Reason: a.Reason, Until: a.Until})
+	}
+	inv, err := inventory.New(s.Resources, networks, allow)
+	if err != nil {
+		return nil, nil, err
+	}
+	ports, err := servicePorts(o.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	know := &knowledge{inventory: inv, orienter: inventory.NewOrienter(inv, ports), intel: intel.NewTable(s.Intel)}
+	d := &Detection{source: s.Flows()}
+	return s.Case(), d, d.prepare(o, know)
+}
+
+func prefixesOf(inv *inventory.Inventory) []netip.Prefix {
+	var out []netip.Prefix
+	for _, r := range inv.Resources() {
+		for _, list := range [2][]netip.Addr{r.Addresses, r.PrivateAddresses} {
+			for _, a := range list {
+				out = append(out, netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
+	}
+	for _, n := range inv.Networks() {
+		out = append(out, n.Prefix)
+	}
+	return out
+}
+
+// judged is an alert as the judge takes it.
+func judged(a *weir.Alert) scenario.Alert {
+	o := catalog.Render(a, catalog.EN)
+	out := scenario.Alert{
+		ID: a.ID, Type: a.Type, Direction: a.Direction, Own: a.Own, Attackers: o.Attackers, Victims: o.Victims, Start: a.First, End: a.Last,
+	}
+	out.Resource = append(append(out.Resource, a.Resource.Addresses...), a.Resource.PrivateAddresses...)
+	for _, p := range a.Ports {
+		out.Ports = append(out.Ports, p.Port)
+	}
+	return out
+}
