@@ -117,9 +117,9 @@ func patternTokens(text string) ([]patternToken, error) {
 			for end < len(text) {
 				if strings.IndexByte(" \t\r\n[](),'=!<>", text[end]) >= 0 {
 					// Brackets within a path are an index: protocols[*].
-					close := strings.IndexByte(text[end:], ']')
-					if text[end] == '[' && end > i && close > 0 && close <= 4 {
-						end += close + 1
+					index := strings.IndexByte(text[end:min(end+5, len(text))], ']')
+					if text[end] == '[' && end > i && index > 0 {
+						end += index + 1
 						continue
 					}
 					break
@@ -168,11 +168,11 @@ func observation(tokens []patternToken) ([]match, error) {
 			flush()
 			i++
 		default:
-			cmp, used, err := readComparison(tokens[i:])
+			one, used, err := readComparison(tokens[i:])
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, cmp)
+			all = append(all, one)
 			i += used
 		}
 	}

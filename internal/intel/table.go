@@ -238,6 +238,22 @@ func (t *Table) Sources() []Source {
 	return t.sources
 }
 
+// Shrunk returns the names of the sources that have less than half of the
+// indicators they had in an earlier table, or none, in order. A feed that broke
+// looks like that: its reader should keep the earlier one and say so.
+func (t *Table) Shrunk(earlier *Table) (names []string) {
+	now := make(map[string]int)
+	for _, s := range t.Sources() {
+		now[s.Name] = s.Indicators
+	}
+	for _, s := range earlier.Sources() {
+		if 2*now[s.Name] < s.Indicators {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
 // All yields every indicator, in order of prefix, then of category, source, family
 // and port.
 func (t *Table) All() iter.Seq[*weir.Indicator] {

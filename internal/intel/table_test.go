@@ -47,6 +47,33 @@ func TestVerdictShared(t *testing.T) {
 	}
 }
 
+func TestShrunk(t *testing.T) {
+	table := func(a, b int) *Table {
+		var inds []weir.Indicator
+		for i := range a {
+			inds = append(inds, weir.Indicator{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 32), Category: weir.CategoryC2, Source: "a"})
+		}
+		for i := range b {
+			inds = append(inds, weir.Indicator{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), 32), Category: weir.CategoryC2, Source: "b"})
+		}
+		return NewTable(inds)
+	}
+	for _, tt := range []struct {
+		now, before *Table
+		want        []string
+	}{
+		{table(5, 10), table(10, 10), nil},
+		{table(4, 10), table(10, 10), []string{"a"}},
+		{table(10, 0), table(10, 1), []string{"b"}},
+		{nil, table(1, 1), []string{"a", "b"}},
+		{table(1, 1), nil, nil},
+	} {
+		if got := tt.now.Shrunk(tt.before); !slices.Equal(got, tt.want) {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}
+
 // TestVerdictBounded keeps warning lists and the surest statements.
 func TestVerdictBounded(t *testing.T) {
 	inds := []weir.Indicator{{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Category: weir.CategoryBenign, Source: "w", Confidence: 1}}

@@ -255,6 +255,7 @@ func (c *cloud) finish(n *node, byAddr map[netip.Addr]string, taken map[netip.Ad
 
 // backends turns the rules of a load balancer into listeners and backends.
 func (c *cloud) backends(n *node, r *weir.Resource, byAddr map[netip.Addr]string) {
+	seen := make(map[weir.Backend]bool)
 	add := func(m poolMember, front, back uint16) {
 		if m.port != 0 {
 			back = m.port
@@ -272,7 +273,8 @@ func (c *cloud) backends(n *node, r *weir.Resource, byAddr map[netip.Addr]string
 			}
 		}
 		b := weir.Backend{Resource: id, FrontendPort: front, BackendPort: back}
-		if id != "" && !strings.EqualFold(id, r.ID) && !slices.Contains(r.Backends, b) {
+		if id != "" && !strings.EqualFold(id, r.ID) && !seen[b] {
+			seen[b] = true
 			r.Backends = append(r.Backends, b)
 		}
 	}

@@ -131,6 +131,18 @@ type indexBuilder struct {
 	conflicts []conflict
 	listen    map[*weir.Resource][]uint32
 	member    map[*weir.Resource][]poolRef
+	names     []string // ids to suggest
+}
+
+// maxSimilar bounds the ids that a misspelt one is compared with.
+const maxSimilar = 1000
+
+// similar suggests the id that was meant.
+func (b *indexBuilder) similar(id string) string {
+	if len(b.inv.warnings) > maxWarnings {
+		return ""
+	}
+	return nearest(id, b.names)
 }
 
 func newIndexBuilder(inv *Inventory) *indexBuilder {
@@ -143,6 +155,9 @@ func newIndexBuilder(inv *Inventory) *indexBuilder {
 
 func (b *indexBuilder) build(resources []*weir.Resource, networks []Network) []conflict {
 	byID := b.ids(resources)
+	for _, r := range resources[:min(len(resources), maxSimilar)] {
+		b.names = append(b.names, r.ID)
+	}
 	for _, r := range resources {
 		b.pool(r, byID)
 	}
@@ -197,7 +212,7 @@ func (b *indexBuilder) pool(r *weir.Resource, byID map[string]*weir.Resource) {
 				m.ID = e.member.ID
 				m.Addresses = append(slices.Clone(e.member.PrivateAddresses), e.member.Addresses...)
 			} else {
-				b.inv.warnings = append(b.inv.warnings, fmt.Sprintf("resource %q: the backend %q is not described by the inventory", r.ID, be.Resource))
+				b.inv.warn("resource %q: the backend %q is not described by the inventory%s", r.ID, be.Resource, b.similar(be.Resource))
 			}
 			b.inv.pools[r] = append(b.inv.pools[r], m)
 		}
@@ -258,7 +273,7 @@ func (b *indexBuilder) networks(networks []Network) *bart.Table[*owner] {
 				continue
 			}
 			have.ambiguous = true
-			b.inv.warnings = append(b.inv.warnings, fmt.Sprintf("the network %s belongs to the tenants %q and %q: its flows cannot be told apart and are not judged", p, have.net.Tenant, n.Tenant))
+			b.inv.warn("the network %s belongs to the tenants %q and %q: its flows cannot be told apart and are not judged", p, have.net.Tenant, n.Tenant)
 			continue
 		}
 		table.Insert(p, o)
@@ -337,10 +352,10 @@ func (b *indexBuilder) claimed(a netip.Addr, claims []claim, resources []*weir.R
 		switch {
 		case other.Tenant != r.Tenant:
 			o.ambiguous = true
-			b.inv.warnings = append(b.inv.warnings, fmt.Sprintf("the address %s belongs to the tenants %q and %q: its flows cannot be told apart and are not judged", a, r.Tenant, other.Tenant))
+			b.inv.warn("the address %s belongs to the tenants %q and %q: its flows cannot be told apart and are not judged", a, r.Tenant, other.Tenant)
 		case r.SinceUnknown && other.SinceUnknown:
 			o.ambiguous = true
-			b.inv.warnings = append(b.inv.warnings, fmt.Sprintf("the address %s belongs to %q and to %q: its flows cannot be told apart and are not judged", a, r.ID, other.ID))
+			b.inv.warn("the address %s belongs to %q and to %q: its flows cannot be told apart and are not judged", a, r.ID, other.ID)
 		default:
 			b.conflicts = append(b.conflicts, conflict{
 				text:     fmt.Sprintf("the address %s already belongs to resource %q, an address may belong to one resource of a tenant", a, r.ID),

@@ -149,6 +149,18 @@ func (inv *Inventory) Allow() []Allow { return inv.allow }
 // pool member that the inventory does not describe. The slice must not be written.
 func (inv *Inventory) Warnings() []string { return inv.warnings }
 
+// maxWarnings bounds the warnings of one inventory.
+const maxWarnings = 100
+
+func (inv *Inventory) warn(format string, args ...any) {
+	switch n := len(inv.warnings); {
+	case n < maxWarnings:
+		inv.warnings = append(inv.warnings, fmt.Sprintf(format, args...))
+	case n == maxWarnings:
+		inv.warnings = append(inv.warnings, "there are more warnings, which are left out")
+	}
+}
+
 // Members returns the members of the pool of a load balancer or gateway, in order
 // of id; nil for everything else. The slice must not be written.
 func (inv *Inventory) Members(lb *weir.Resource) []Member { return inv.pools[lb] }

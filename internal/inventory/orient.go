@@ -78,6 +78,7 @@ func (o *Orienter) Contacts(f *weir.Flow, dst []weir.Contact) []weir.Contact {
 }
 
 func (o *Orienter) protected(f *weir.Flow, src, dstOwner *owner, dst []weir.Contact) []weir.Contact {
+	both := src != nil && dstOwner != nil // before the ambiguous ones go: they are ours too
 	if src != nil && src.ambiguous {
 		o.ambiguous.Add(1)
 		src = nil
@@ -101,11 +102,15 @@ func (o *Orienter) protected(f *weir.Flow, src, dstOwner *owner, dst []weir.Cont
 		return dst
 	}
 	odds := o.logOdds(f, src, dstOwner)
+	first := len(dst)
 	if src != nil {
 		dst = o.end(f, true, odds, src, srcRes, dstOwner, dst)
 	}
 	if dstOwner != nil {
 		dst = o.end(f, false, -odds, dstOwner, dstRes, src, dst)
+	}
+	for i := first; i < len(dst); i++ {
+		dst[i].PeerIsOwn = both
 	}
 	return dst
 }
@@ -116,7 +121,7 @@ func (o *Orienter) end(f *weir.Flow, fromOwn bool, odds float64, own *owner, res
 		Resource: res, Own: f.Dst, Peer: f.Src, Start: f.Start, End: f.End,
 		LogOdds: float32(odds), Sampling: f.Sampling, SamplingSource: f.SamplingSource,
 		Proto: f.Proto, Known: f.Known, Action: f.Action, Format: f.Format,
-		FromOwn: fromOwn, PeerIsOwn: peer != nil, Exporter: f.Exporter, Domain: f.Domain, Interface: f.InputIf,
+		FromOwn: fromOwn, Exporter: f.Exporter, Domain: f.Domain, Interface: f.InputIf,
 	}
 	out, in := &c.In, &c.Out // as exported, and reverse, of an incoming record
 	if fromOwn {

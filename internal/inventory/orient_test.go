@@ -338,10 +338,30 @@ networks:
 			t.Errorf("%s: %d contacts", tt.addr, n)
 		}
 	}
-	if got := o.Counts().Ambiguous; got != 4 {
-		t.Errorf("%d ambiguous ends, want 4", got)
+	f := flow("10.0.0.4:50000", "198.51.100.1:22", weir.SYN, 1)
+	if cs := o.Contacts(&f, nil); len(cs) != 1 || !cs[0].PeerIsOwn || cs[0].Resource.ID != "public" {
+		t.Errorf("an ambiguous peer is ours: %+v", cs)
+	}
+	if got := o.Counts().Ambiguous; got != 5 {
+		t.Errorf("%d ambiguous ends, want 5", got)
 	}
 	if len(inv.Warnings()) != 2 {
 		t.Errorf("warnings %q", inv.Warnings())
+	}
+}
+
+func TestServicePorts(t *testing.T) {
+	ports := DefaultServicePorts()
+	if ports[ServicePort{weir.ProtoTCP, 22}] != "ssh" || ports[ServicePort{weir.ProtoUDP, 123}] != "ntp" || ports[ServicePort{weir.ProtoTCP, 123}] != "" {
+		t.Error("the table is not that of the reference")
+	}
+	if err := ports.Add("ssh", []string{"tcp/2022", "UDP/2022"}); err != nil || ports[ServicePort{weir.ProtoUDP, 2022}] != "ssh" {
+		t.Errorf("%v", err)
+	}
+	for _, bad := range []string{"22", "tcp/0", "tcp/65536", "icmp/1", "tcp/", "/22", "tcp/22/1"} {
+		before := len(ports)
+		if err := ports.Add("x", []string{"tcp/4000", bad}); err == nil || len(ports) != before {
+			t.Errorf("%q passed", bad)
+		}
 	}
 }

@@ -104,7 +104,7 @@ allow:
 	if diff := cmp.Diff(wantAllow, inv.Allow(), opts); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{`resource "lb-1": the backend "web-2" is not described by the inventory`}, inv.Warnings()); diff != "" {
+	if diff := cmp.Diff([]string{`resource "lb-1": the backend "web-2" is not described by the inventory, did you mean "web-1"?`}, inv.Warnings()); diff != "" {
 		t.Error(diff)
 	}
 	r, _ := inv.Lookup(addr("198.51.100.9"))

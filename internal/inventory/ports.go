@@ -34,6 +34,23 @@ func ParseServicePort(text string) (ServicePort, error) {
 // of servers, with the name of the service.
 type ServicePorts map[ServicePort]string
 
+// Add adds the ports of a service in the form of detect.services, for example
+// "ssh" and ["tcp/2022"]. With an error nothing is added.
+func (p ServicePorts) Add(name string, ports []string) error {
+	all := make([]ServicePort, 0, len(ports))
+	for _, text := range ports {
+		sp, err := ParseServicePort(text)
+		if err != nil {
+			return fmt.Errorf("service %s: %w", name, err)
+		}
+		all = append(all, sp)
+	}
+	for _, sp := range all {
+		p[sp] = name
+	}
+	return nil
+}
+
 // DefaultServicePorts returns the services of the detection reference, section 5,
 // and the ordinary server ports of the internet that orientation needs beside
 // them.

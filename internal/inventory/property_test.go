@@ -18,7 +18,9 @@ func twin(a netip.Addr) netip.Addr {
 	return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, b[1], 0, b[2], 15: b[3]})
 }
 
-func twinPort(ap netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(twin(ap.Addr()), ap.Port()) }
+func twinPort(ap netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(twin(ap.Addr()), ap.Port())
+}
 
 func twinPrefix(p netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(twin(p.Addr()), map[int]int{8: 32, 16: 48, 24: 64, 32: 128}[p.Bits()])

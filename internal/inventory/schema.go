@@ -305,13 +305,11 @@ func (r *reader) resource(n *yaml.Node) {
 func (r *reader) addrs(n *yaml.Node, what string, places map[netip.Addr]place) (all []netip.Addr) {
 	r.list(n, what, func(v *yaml.Node) {
 		a, ok := r.addr(v, "an entry of "+what)
-		if !ok || slices.Contains(all, a) {
+		if _, twice := places[a]; !ok || twice {
 			return
 		}
 		all = append(all, a)
-		if _, ok := places[a]; !ok {
-			places[a] = r.at(v)
-		}
+		places[a] = r.at(v)
 	})
 	return all
 }
