@@ -19,9 +19,9 @@ type activity struct {
 	last  int64
 	// own counts contacts by own address: the alert names the busiest.
 	own map[netip.Addr]uint64
-	// touched lists, by horizon, the peers seen in the slot number slot.
-	touched [2][]peerKey
-	slot    [2]int64
+	// touched lists, by horizon, the peers seen in each slot of the window that
+	// ends with the newest one, so that rules look at active peers only.
+	touched [2][]touchedSlot
 
 	newPeer [2]baseline.Rate // connections of a new peer in a window
 	uniq    [2]baseline.Rate // peers with login-like evidence in a window
@@ -36,6 +36,51 @@ type ownRate = baseline.Rate
 
 func newActivity(key actKey, svc *service) *activity {
 	return &activity{key: key, svc: svc, pairs: make(map[peerKey]*pair), own: make(map[netip.Addr]uint64)}
+}
+
+// touchedSlot is the peers that were seen in one slot.
+type touchedSlot struct {
+	n     int64
+	peers []peerKey
+}
+
+// touch notes that a peer was first seen in slot n.
+func (a *activity) touch(h horizon, n int64, k peerKey) {
+	t := a.touched[h]
+	if len(t) == 0 || t[len(t)-1].n != n {
+		for len(t) > 0 && t[0].n <= n-slotsPerWindow {
+			t = t[1:]
+		}
+		t = append(t, touchedSlot{n: n})
+	}
+	t[len(t)-1].peers = append(t[len(t)-1].peers, k)
+	a.touched[h] = t
+}
+
+// newest returns the peers seen in slot last, in order; none when the newest
+// slot is another.
+func (a *activity) newest(h horizon, last int64) []peerKey {
+	t := a.touched[h]
+	if len(t) == 0 || t[len(t)-1].n != last {
+		return nil
+	}
+	ks := slices.Clone(t[len(t)-1].peers)
+	slices.SortFunc(ks, peerKey.compare)
+	return ks
+}
+
+// active returns the peers that are kept and were seen in the window that ends
+// with slot last, in order.
+func (a *activity) active(h horizon, last int64) []peerKey {
+	var ks []peerKey
+	for _, t := range a.touched[h] {
+		if t.n <= last && t.n > last-slotsPerWindow {
+			ks = append(ks, t.peers...)
+		}
+	}
+	slices.SortFunc(ks, peerKey.compare)
+	ks = slices.Compact(ks)
+	return slices.DeleteFunc(ks, func(k peerKey) bool { return a.pairs[k] == nil })
 }
 
 // busyRecords is the number of records of a slot from which a pair keeps
@@ -72,13 +117,10 @@ func (a *activity) add(d *Detector, r *resource, s *session) {
 	}
 	for h := hour; h <= day; h++ {
 		n := floorDiv(c.End, h.slot())
-		if a.slot[h] != n {
-			a.slot[h], a.touched[h] = n, a.touched[h][:0]
-		}
-		sc := p.at(h, n)
-		if sc.first == 0 && sc.last == 0 && sc.recs == 0 {
-			a.touched[h] = append(a.touched[h], k)
-			sc.first = c.Start
+		sc, fresh := p.at(h, n)
+		if fresh {
+			a.touch(h, n, k)
+			sc.first, sc.last = c.Start, c.End
 		}
 		before := sc.connections()
 		sc.record(s, a.svc)
@@ -94,7 +136,7 @@ func (a *activity) add(d *Detector, r *resource, s *session) {
 }
 
 // record adds one session to a slot.
-func (c *counts) record(s *session, svc *service) {
+func (c *slotCounts) record(s *session, svc *service) {
 	k := s.c.Known
 	c.first, c.last = min(c.first, s.c.Start), max(c.last, s.c.End)
 	c.xr, c.br = c.xr+s.rev.Packets, c.br+s.rev.Bytes
@@ -119,23 +161,22 @@ func (c *counts) record(s *session, svc *service) {
 		c.synRec++
 	}
 	begins := false
-	if k.Has(weir.HasFlags) && s.c.Proto == weir.ProtoTCP {
+	switch {
+	case k.Has(weir.HasFlags) && s.c.Proto == weir.ProtoTCP:
 		f := s.fwd.Flags
 		if !s.flagsApart {
 			f |= s.rev.Flags
 		}
-		if begins = f&weir.SYN != 0; begins {
-			c.starts++
-		}
-	} else {
+		begins = f&weir.SYN != 0
+	case s.client == 0:
+		begins = true
+	default:
 		before := c.loose.len()
-		if s.client == 0 {
-			c.starts++
-			begins = true
-		} else {
-			c.loose.add(s.client)
-			begins = c.loose.len() > before
-		}
+		c.loose.add(s.client)
+		begins = c.loose.len() > before
+	}
+	if begins {
+		c.starts++
 	}
 	if s.client != 0 {
 		c.ports.add(s.client)
@@ -240,12 +281,15 @@ func (a *activity) look(p *pair, c counts) seen {
 // evaluate runs pair and aggregate rules for the windows that end at t.
 func (a *activity) evaluate(d *Detector, r *resource, t int64, emit func(weir.Finding)) {
 	for h := hour; h <= day; h++ {
-		if t%h.slot() != 0 || a.slot[h] != t/h.slot()-1 || len(a.touched[h]) == 0 {
+		if t%h.slot() != 0 {
 			continue
 		}
-		slices.SortFunc(a.touched[h], peerKey.compare)
+		newest := a.newest(h, t/h.slot()-1)
+		if len(newest) == 0 {
+			continue
+		}
 		var firing []verdict
-		for _, k := range a.touched[h] {
+		for _, k := range newest {
 			p := a.pairs[k]
 			if p == nil {
 				continue
@@ -301,7 +345,7 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 	var n uint32 = 1
 	u := uint64(0)
 	rateKnown := true
-	for _, k := range slices.SortedFunc(maps.Keys(a.pairs), peerKey.compare) {
+	for _, k := range a.active(h, t/h.slot()-1) {
 		p := a.pairs[k]
 		c, ok := p.window(h, t/h.slot()-1)
 		if !ok || c.recs == 0 {

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -72,7 +71,7 @@ type crowd struct {
 // gather collects the peers of the window that ends with slot last.
 func (a *activity) gather(h horizon, last, from int64) (c crowd, ok bool) {
 	c.n, c.exact = 1, true
-	for _, k := range slices.SortedFunc(maps.Keys(a.pairs), peerKey.compare) {
+	for _, k := range a.active(h, last) {
 		p := a.pairs[k]
 		if p.allowed || !a.key.out && p.isOwn {
 			continue
@@ -137,7 +136,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	}
 	if !contact {
 		pool := a.pool(&c)
-		if !a.storm(pool) || a.scanlike(r, pool) {
+		if !a.storm(pool, fam.floor(h)) || a.scanlike(r, pool) {
 			return nil
 		}
 	}
@@ -190,7 +189,7 @@ func (a *activity) pool(c *crowd) seen {
 	}
 	// Client ports of different peers are different connections: the pooled
 	// set of ports would merge them.
-	s.c.ports, s.c.loose = portSet{}, portSet{}
+	s.c.ports = portSet{}
 	return s.withDistinct(c.auth)
 }
 

@@ -313,7 +313,7 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 	f.Threshold, f.Floor = floor, floor
 	f.Expected = base.Mean(baseline.Prior{}) / seconds
 	if unit == weir.UnitBitsPerS {
-		toBits(&f, 8 * float64(ev.bytes) / float64(ev.x))
+		toBits(&f, 8*float64(ev.bytes)/float64(ev.x))
 	}
 	f.Surprise = surprise
 	f.Confidence = floodConfidence(rate/floor, surprise, phase)

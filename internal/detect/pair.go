@@ -83,7 +83,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	if s.n == 0 || s.p.allowed || !a.key.out && s.p.isOwn || s.lower < m {
 		return v, false
 	}
-	if !a.storm(s) || a.scanlike(r, s) || !a.sizeFits(s) || a.guarded(r, s) {
+	if !a.storm(s, m) || a.scanlike(r, s) || !a.sizeFits(s) || a.guarded(r, s) {
 		return v, false
 	}
 	prior := a.pairPrior(fam)
@@ -120,7 +120,14 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	if !anomaly && !v.signature && v.intel < intelScore {
 		return v, false
 	}
-	v.threshold = a.thresholdCount(&v, need, e)
+	switch {
+	case anomaly:
+		v.threshold = a.thresholdCount(&v, need, e)
+	case v.signature:
+		v.threshold = signatureFactor * m
+	default:
+		v.threshold = m
+	}
 	v.confidence = a.pairConfidence(&v, h, t)
 	return v, true
 }
@@ -141,15 +148,18 @@ func (a *activity) thresholdCount(v *verdict, need, e float64) float64 {
 			lo = mid + 1
 		}
 	}
-	t := float64(lo)
 	if v.s.exact {
-		t = math.Max(t, v.floor)
+		return math.Max(float64(lo), v.floor)
 	}
-	return t
+	return float64(lo)
 }
 
-// storm tells many short connections from few long ones.
-func (a *activity) storm(s seen) bool {
+// storm tells many short connections from few long ones. Where nothing is
+// sampled every connection shows its own length, so beyond the signature floor,
+// which is signatureFactor times m, their mean length is not asked for: guessing
+// with many tries per connection is as long as automation, and only automation
+// of a known peer is that busy.
+func (a *activity) storm(s seen, m float64) bool {
 	d := s.distinct()
 	if s.exact {
 		d = max(d, s.connections())
@@ -158,7 +168,8 @@ func (a *activity) storm(s seen) bool {
 		return false
 	}
 	packets := s.c.has(weir.HasPackets) && s.c.xf > 0
-	if packets && float64(d)/float64(s.c.xf) < stormShare*baseline.RhoExpected(s.n, a.svc.k) {
+	if packets && float64(d)/float64(s.c.xf) < stormShare*baseline.RhoExpected(s.n, a.svc.k) &&
+		(!s.exact || s.lower < signatureFactor*m) {
 		return false
 	}
 	if s.exact {

@@ -118,24 +118,24 @@ type counts struct {
 	ctl    uint64 // sampled client packets with SYN, FIN or RST
 	recs   uint64 // records with client packets
 	synRec uint64 // of these, records of nothing but one SYN
-	starts uint64 // records that begin a connection, where flags tell
+	starts uint64 // records that begin a connection
 	done   uint64 // connections whose handshake completed, as far as is known
 	within uint64 // connections whose packets fit the service range
 	nx     uint64 // sum of sampling interval over client packets or records
 	nw     uint64 // its weight
 	ports  portSet
-	loose  portSet // client ports of records without flags
 	first  int64
 	last   int64
 	noRate bool // some record has no known rate
 	thin   bool // some record is sampled
 	lacks  weir.Fields
 	source weir.SamplingSource
+	seen   bool // something was merged into it
 }
 
 func (c *counts) merge(o *counts) {
-	if c.recs == 0 && c.xr == 0 && c.first == 0 {
-		c.first = o.first
+	if !c.seen {
+		c.first, c.last, c.seen = o.first, o.last, true
 	}
 	c.first, c.last = min(c.first, o.first), max(c.last, o.last)
 	c.xf, c.xr, c.bf, c.br = c.xf+o.xf, c.xr+o.xr, c.bf+o.bf, c.br+o.br
@@ -143,7 +143,6 @@ func (c *counts) merge(o *counts) {
 	c.starts, c.done, c.within = c.starts+o.starts, c.done+o.done, c.within+o.within
 	c.nx, c.nw = c.nx+o.nx, c.nw+o.nw
 	c.ports.union(&o.ports)
-	c.loose.union(&o.loose)
 	c.noRate, c.thin, c.lacks = c.noRate || o.noRate, c.thin || o.thin, c.lacks|o.lacks
 	c.source = max(c.source, o.source)
 }
@@ -166,10 +165,8 @@ func (c *counts) distinct() uint64 { return c.ports.len() }
 
 // connections returns the number of connections seen. Where flags tell, a
 // record that holds the SYN begins one; other records count once per client
-// port. It never falls below D.
-func (c *counts) connections() uint64 {
-	return max(c.starts+c.loose.len(), c.distinct())
-}
+// port and slot. It never falls below D.
+func (c *counts) connections() uint64 { return max(c.starts, c.distinct()) }
 
 func (c *counts) has(f weir.Fields) bool { return c.lacks&f == 0 }
 
@@ -178,6 +175,7 @@ func (c *counts) has(f weir.Fields) bool { return c.lacks&f == 0 }
 type slotCounts struct {
 	n      int64
 	series [10]uint32
+	loose  portSet // client ports of records without flags
 	counts
 }
 
@@ -206,10 +204,10 @@ type hashedRecord struct {
 
 // at returns the slot of a number, making it when it is new. Slots come in
 // rising order because panes do.
-func (p *pair) at(h horizon, n int64) *slotCounts {
+func (p *pair) at(h horizon, n int64) (slot *slotCounts, fresh bool) {
 	s := p.slots[h]
 	if len(s) > 0 && s[len(s)-1].n == n {
-		return &s[len(s)-1]
+		return &s[len(s)-1], false
 	}
 	// Drop what no window can reach any more before growing.
 	keep := 0
@@ -220,7 +218,7 @@ func (p *pair) at(h horizon, n int64) *slotCounts {
 		s = slices.Delete(s, 0, keep)
 	}
 	p.slots[h] = append(s, slotCounts{n: n})
-	return &p.slots[h][len(p.slots[h])-1]
+	return &p.slots[h][len(p.slots[h])-1], true
 }
 
 // window merges the slots of the window that ends with slot last (inclusive).
