@@ -162,35 +162,21 @@ func TestWatermarkProperties(t *testing.T) {
 	})
 }
 
-func TestFileWatermark(t *testing.T) {
-	w := newWatermark(10 * time.Minute)
-	see := func(starts ...time.Duration) {
+func TestPosition(t *testing.T) {
+	p := newPosition()
+	see := func(want time.Duration, starts ...time.Duration) {
+		t.Helper()
 		for _, s := range starts {
-			w.observe([]weir.Flow{{Start: at(s)}})
+			p.observe([]weir.Flow{{Start: at(s)}})
+		}
+		if p.newest != at(want) {
+			t.Errorf("after %v: %v, want %v", starts, time.Duration(p.newest-t0), want)
 		}
 	}
-	const open = int64(1) << 62
-	if w.get(open) != 0 {
-		t.Fatal("a watermark before any flow")
-	}
-	see(0, 5*time.Minute)
-	if got := w.get(open); got != at(-10*time.Minute) {
-		t.Fatalf("watermark = %v", time.Duration(got-t0))
-	}
-	see(20 * time.Minute)
-	if got := w.get(at(3 * time.Minute)); got != at(-7*time.Minute) {
-		t.Fatalf("watermark = %v, want it held by the file to come", time.Duration(got-t0))
-	}
-	if got := w.get(open); got != at(10*time.Minute) {
-		t.Fatalf("watermark = %v", time.Duration(got-t0))
-	}
-	see(100_000 * time.Hour) // one broken record
-	see(21 * time.Minute)
-	if got := w.get(open); got != at(11*time.Minute) {
-		t.Fatalf("watermark = %v, one record must not move it by years", time.Duration(got-t0))
-	}
-	see(20*time.Hour, 20*time.Hour+time.Minute) // a real gap
-	if got := w.get(open); got != at(20*time.Hour-10*time.Minute) {
-		t.Fatalf("watermark = %v, want it behind the gap", time.Duration(got-t0))
-	}
+	see(0, 0, 0)
+	see(20*time.Minute, 5*time.Minute, 20*time.Minute, 10*time.Minute)
+	see(21*time.Minute, 100_000*time.Hour, 21*time.Minute)    // one broken record
+	see(20*time.Hour, 20*time.Hour, 20*time.Hour+time.Minute) // a real gap
+	p = newPosition()
+	see(time.Minute, 100_000*time.Hour, time.Minute, 2*time.Minute) // the broken one comes first
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"os"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/wire/netflow"
+	"github.com/weir-net/weir/internal/wire/sflow"
 )
 
 // FileConfig is how files are read.
@@ -25,14 +27,18 @@ type FileConfig struct {
 	Sampling uint32
 	// Lateness widens the slack of the watermark beyond FileSlack.
 	Lateness time.Duration
+	// NoWatermarks is for callers that do not need them: batches promise
+	// nothing, and no file is read twice.
+	NoWatermarks bool
 	// SamplingFor returns the configured rate of an exporter and whether it
 	// holds even where the export says otherwise; nil means none.
 	SamplingFor func(exporter netip.Addr) (rate uint32, force bool)
 }
 
-// FileSlack is the least by which the watermark of files stays behind the
-// newest start of a flow. Logs are sorted by start, or written when a flow
-// ends, or nearly so; waiting costs memory and no correctness.
+// FileSlack is the least by which the watermark stays behind the newest start of
+// a flow where the order of a file is not known: flow export and captures, which
+// come in order of time or nearly so, and streams. Waiting costs memory and no
+// correctness.
 const FileSlack = 10 * time.Minute
 
 // fileBatch is the number of flows from which a batch is handed on.
@@ -40,10 +46,12 @@ const fileBatch = 512
 
 // Files reads files one after another. It implements weir.Source.
 //
-// The watermark of a batch is the newest start of a flow seen so far less the
-// slack, and never beyond the first flow of a file yet to be read, so that files
-// of several exporters over the same time may come in any order. It never falls.
-// Flow export (IPFIX files and captures) shares its templates over all files, in
+// The watermark of a batch is the earliest end of the flows to come in the same
+// file, which for logs is found by reading them twice: they may be sorted by
+// anything. For flow export, captures and streams, which come in order of time,
+// it is the newest start seen so far less the slack. It is never beyond the first
+// flow of a file yet to be read, so that files of several exporters over the same
+// time may come one after another, and it never falls. Flow export (IPFIX files and captures) shares its templates over all files, in
 // the order given.
 type Files struct {
 	c     FileConfig
@@ -65,13 +73,15 @@ type file struct {
 	format weir.Format // FormatUnknown until it is told
 	size   int64       // bytes, 0 for a stream
 	stream bool        // cannot be opened twice
-	ahead  int64       // earliest first flow of the files behind this one
+	ahead  int64       // earliest flow of the files behind this one
+	order  *order      // of logs, nil for others
 }
 
 // Progress tells how far a run is.
 type Progress struct {
-	// Bytes of the (compressed) input read so far, of Total; Total is 0 when it
-	// is not known, for standard input and pipes.
+	// Bytes of the (compressed) input read so far, of Total. What is read twice
+	// counts twice. Total is 0 when it is not known, for standard input and
+	// pipes.
 	Bytes, Total int64
 	Flows        int64
 	// File is the current file, number Index from 1 of Count; empty before the
@@ -102,6 +112,9 @@ type FileReport struct {
 	// themselves; Evicted flows ended early because the table of the meter was
 	// full. None of these is a fault of the file.
 	NotIP, MalformedPackets, Evicted int64
+	// NoData and SkipData are AWS records that say that there was no traffic,
+	// and that records were lost. Other rows, events or entries are no flows.
+	NoData, SkipData, Other int64
 	// Done tells that the file was read, as far as it could be.
 	Done bool
 }
@@ -110,18 +123,21 @@ type FileReport struct {
 type Report struct {
 	Files   []FileReport
 	NetFlow netflow.Stats
-	SFlow   sflowStats
+	SFlow   sflow.Stats
 }
 
 // Incomplete reports whether part of the input could not be read: rows were
-// skipped, a file was cut, or datagrams did not decode.
+// skipped, a file was cut, datagrams did not decode, or data came without a
+// template and none followed.
 func (r Report) Incomplete() bool {
 	for i := range r.Files {
 		if r.Files[i].Skipped > 0 || r.Files[i].Cut != nil {
 			return true
 		}
 	}
-	return r.NetFlow.Malformed > 0 || r.NetFlow.UnknownVersion > 0 || r.SFlow.Malformed > 0 || r.SFlow.UnknownVersion > 0
+	n := &r.NetFlow
+	return n.Malformed > 0 || n.UnknownVersion > 0 || n.SetsWithoutTemplate > n.HeldDecoded ||
+		r.SFlow.Malformed > 0 || r.SFlow.UnknownVersion > 0
 }
 
 // FileError is an error about one input file.
@@ -273,7 +289,9 @@ func (f *Files) Progress() Progress {
 			p.Total = 0
 			break
 		}
-		p.Total += x.size
+		if p.Total += x.size; !f.c.NoWatermarks && textual(x.format) {
+			p.Total += x.size
+		}
 	}
 	if p.Index > 0 {
 		p.File = f.files[p.Index-1].path
@@ -295,12 +313,12 @@ func (f *Files) Report() Report {
 // cut or damaged ends early, which the report tells, and the next one is read.
 // Run may be called once.
 func (f *Files) Run(ctx context.Context, emit func(weir.Batch) error) error {
-	f.lookAhead(ctx)
-	r := run{
-		Files: f, emit: emit,
-		mark:  newWatermark(max(f.c.Lateness, FileSlack)),
-		flows: make([]weir.Flow, 0, 2*fileBatch),
+	if !f.c.NoWatermarks {
+		if err := f.lookAhead(ctx); err != nil {
+			return err
+		}
 	}
+	r := run{Files: f, emit: emit, flows: make([]weir.Flow, 0, 2*fileBatch)}
 	for i, x := range f.files {
 		f.current.Store(int64(i + 1))
 		report, err := r.file(ctx, x)
@@ -319,7 +337,7 @@ func (f *Files) Run(ctx context.Context, emit func(weir.Batch) error) error {
 type run struct {
 	*Files
 	emit  func(weir.Batch) error
-	mark  watermark
+	mark  int64 // the watermark, 0 promises nothing
 	flows []weir.Flow
 }
 
@@ -346,6 +364,7 @@ func (r *run) file(ctx context.Context, x *file) (FileReport, error) {
 		r.cut(&report, in, err)
 		return report, nil
 	}
+	place := newPosition()
 	for {
 		if err := ctx.Err(); err != nil {
 			return report, err
@@ -355,11 +374,11 @@ func (r *run) file(ctx context.Context, x *file) (FileReport, error) {
 		r.flows, end = reader.Read(r.flows)
 		fresh := r.flows[n:]
 		r.sample(fresh)
-		r.mark.observe(fresh)
+		place.observe(fresh)
 		report.Flows += int64(len(fresh))
 		r.Files.flows.Add(int64(len(fresh)))
 		if len(r.flows) >= fileBatch || end != nil || x.stream && in.Buffered() == 0 {
-			if err := r.flush(x.ahead); err != nil {
+			if err := r.flush(x, report.Flows, place.newest); err != nil {
 				return report, err
 			}
 		}
@@ -367,9 +386,7 @@ func (r *run) file(ctx context.Context, x *file) (FileReport, error) {
 			continue
 		}
 		report.Skipped, report.FirstSkipped = reader.Skipped()
-		if n, ok := reader.(noter); ok {
-			n.note(&report)
-		}
+		note(reader, &report)
 		if errors.Is(end, io.EOF) && !errors.Is(end, io.ErrUnexpectedEOF) {
 			end = nil
 		}
@@ -388,11 +405,21 @@ func (r *run) cut(report *FileReport, in *input, err error) {
 	}
 }
 
-func (r *run) flush(ahead int64) error {
+// flush emits what was read, with the watermark after the n-th flow of the file.
+func (r *run) flush(x *file, n, newest int64) error {
 	if len(r.flows) == 0 {
 		return nil
 	}
-	err := r.emit(weir.Batch{Flows: r.flows, Watermark: r.mark.get(ahead)})
+	if !r.c.NoWatermarks {
+		next, ok := x.order.from(n)
+		if !ok {
+			next = newest - int64(r.slack())
+		}
+		if next = min(next, x.ahead); next < math.MaxInt64 { // at the end of all, the caller closes
+			r.mark = max(r.mark, next)
+		}
+	}
+	err := r.emit(weir.Batch{Flows: r.flows, Watermark: r.mark})
 	r.flows = r.flows[:0]
 	return err
 }
@@ -402,7 +429,8 @@ func (r *run) flush(ahead int64) error {
 func (r *run) sample(flows []weir.Flow) {
 	for i := range flows {
 		f := &flows[i]
-		if r.c.SamplingFor != nil && f.SamplingSource != weir.SamplingConfig && f.Exporter.IsValid() {
+		// The decoders of datagrams have asked already.
+		if r.c.SamplingFor != nil && f.Format > weir.FormatSFlow && f.Exporter.IsValid() {
 			if rate, force := r.c.SamplingFor(f.Exporter); rate > 0 && (force || f.Sampling == 0) {
 				f.Sampling, f.SamplingSource = rate, weir.SamplingConfig
 			}

@@ -8,8 +8,14 @@ import (
 	"net/netip"
 
 	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/wire/argus"
+	"github.com/weir-net/weir/internal/wire/cloudlog"
 	"github.com/weir-net/weir/internal/wire/netflow"
 	"github.com/weir-net/weir/internal/wire/pcap"
+	"github.com/weir-net/weir/internal/wire/sflow"
+	"github.com/weir-net/weir/internal/wire/suricata"
+	"github.com/weir-net/weir/internal/wire/table"
+	"github.com/weir-net/weir/internal/wire/zeek"
 )
 
 // flowReader is what the readers of file formats have in common. Read appends
@@ -19,26 +25,40 @@ type flowReader interface {
 	Skipped() (n int64, first error)
 }
 
-// noter is a reader that has more to say in the report.
-type noter interface {
-	note(r *FileReport)
+// note adds to a report what the reader has to say beyond flows and skipped rows.
+func note(reader flowReader, r *FileReport) {
+	switch x := reader.(type) {
+	case *messages:
+		r.Datagrams = x.n
+	case *capture:
+		r.Datagrams, r.LateDatagrams = x.datagrams, x.LateDatagrams()
+		r.NotIP, r.MalformedPackets, r.Evicted = x.NotIP(), x.Malformed(), x.Evicted()
+	case *cloudlog.Reader:
+		s := x.Stats()
+		r.NoData, r.SkipData, r.Other = s.NoData, s.SkipData, s.Other
+	case *argus.Reader:
+		r.Other = x.Other()
+	case *suricata.Reader:
+		r.Other = x.Other()
+	}
 }
 
 // decoders are the decoders of datagrams that the files of a run share.
 type decoders struct {
 	netflow *netflow.Decoder
-	sflow   *sflowDecoder
+	sflow   *sflow.Decoder
 }
 
 func newDecoders(c netflow.Config) (*decoders, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	sd, err := newSFlow(c)
-	if err != nil {
+	sc := sflow.DefaultConfig()
+	sc.MaxAgents, sc.Sampling = c.MaxExporters, c.Sampling
+	if err := sc.Validate(); err != nil {
 		return nil, err
 	}
-	return &decoders{netflow: netflow.New(c), sflow: sd}, nil
+	return &decoders{netflow: netflow.New(c), sflow: sflow.New(sc)}, nil
 }
 
 // messages reads export messages that follow one another in a file: IPFIX (RFC
@@ -88,8 +108,6 @@ func (m *messages) Read(dst []weir.Flow) ([]weir.Flow, error) {
 
 // Skipped returns how many messages had a fault.
 func (m *messages) Skipped() (n int64, first error) { return m.skipped, m.first }
-
-func (m *messages) note(r *FileReport) { r.Datagrams = m.n }
 
 func (m *messages) next() ([]byte, error) {
 	if m.format == weir.FormatNetFlow9 {
@@ -187,11 +205,6 @@ func (c *capture) Skipped() (n int64, first error) {
 	return n + c.bad, first
 }
 
-func (c *capture) note(r *FileReport) {
-	r.Datagrams, r.LateDatagrams = c.datagrams, c.LateDatagrams()
-	r.NotIP, r.MalformedPackets, r.Evicted = c.NotIP(), c.Malformed(), c.Evicted()
-}
-
 // newReader returns the reader of a format.
 func newReader(format weir.Format, in io.Reader, d *decoders) (flowReader, error) {
 	switch format {
@@ -199,6 +212,16 @@ func newReader(format weir.Format, in io.Reader, d *decoders) (flowReader, error
 		return newMessages(format, in, d.netflow), nil
 	case weir.FormatPcap:
 		return newCapture(in, d), nil
+	case weir.FormatZeek:
+		return zeek.NewReader(in, zeek.Options{}), nil
+	case weir.FormatArgus:
+		return argus.NewReader(in, argus.Options{}), nil
+	case weir.FormatSuricata:
+		return suricata.NewReader(in, suricata.Options{}), nil
+	case weir.FormatAzureVNet, weir.FormatAzureNSG, weir.FormatAWSVPC, weir.FormatGCPVPC:
+		return cloudlog.NewReader(in, cloudlog.Options{Format: format}), nil
+	case weir.FormatCSV, weir.FormatNDJSON:
+		return table.NewReader(in, table.Options{Format: format}), nil
 	}
 	return nil, fmt.Errorf("the format %s is %w", format, ErrUnsupported)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-net/weir/internal/wire/netflow"
+	"github.com/weir-net/weir/internal/wire/sflow"
 )
 
 // Reasons of dropped datagrams, as in metrics.
@@ -69,7 +70,7 @@ type UDPStats struct {
 	Forgotten               uint64          // exporters forgotten to make room
 	Watermark               int64
 	NetFlow                 netflow.Stats
-	SFlow                   sflowStats
+	SFlow                   sflow.Stats
 	// Domains are the NetFlow exporters and observation domains, by address.
 	Domains []netflow.ExporterInfo
 }
