@@ -3,6 +3,7 @@ package inventory
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -285,4 +286,27 @@ func TestCacheBounded(t *testing.T) {
 	if diff := cmp.Diff(first, again, compareAddrs); diff != "" || again.Key() != key {
 		t.Error(diff)
 	}
+}
+
+// TestConcurrent uses one orienter from several goroutines, over a cache that is
+// too small for the network; the race detector watches.
+func TestConcurrent(t *testing.T) {
+	inv := mustParse(t, `networks: [{prefix: 10.0.0.0/8}]`)
+	o := NewOrienter(inv, DefaultServicePorts())
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			var dst []weir.Contact
+			for i := range 2000 {
+				f := flow("198.51.100.1:50000", "203.0.113.1:22", weir.SYN, 1)
+				f.Dst = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i), byte(i >> 8), byte(g & 1)}), 22)
+				dst = o.Contacts(&f, dst[:0])
+				if len(dst) != 1 || dst[0].Resource.Addresses[0] != f.Dst.Addr() {
+					t.Errorf("%+v", dst)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
