@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"slices"
+
 	"github.com/weir-net/weir"
 )
 
@@ -46,6 +48,13 @@ func (r *resource) fire(d *Detector, f weir.Finding, emit func(weir.Finding)) {
 		r.episodes[k] = e
 	}
 	e.last, e.until = f.Last, f.Last+nanos(f.Quiet)
+	// Cloud flow logs show private addresses; people know the front-end one.
+	if slices.Contains(f.Resource.PrivateAddresses, f.Own) && len(f.Resource.Addresses) > 0 {
+		if f.Facts == nil {
+			f.Facts = make(map[string]string)
+		}
+		f.Facts["privateAddress"], f.Own = f.Own.String(), f.Resource.Addresses[0]
+	}
 	if len(f.Limits) == 0 {
 		f.Limits = nil
 	}
