@@ -108,9 +108,9 @@ func (t *template) emit(version uint16, win *[slots]field) {
 		}
 	}
 	// sized uses the code of a length where there is one.
-	sized := func(s slot, codes map[uint16]code) {
+	sized := func(s slot) {
 		if t.has[s] {
-			add(makeOp(codes[win[s].length], win[s]))
+			add(makeOp(sizedCode(s, win[s].length), win[s]))
 		}
 	}
 	second := func(s slot, into slot) {
@@ -133,18 +133,18 @@ func (t *template) emit(version uint16, win *[slots]field) {
 		o.onlyIfZero = t.has[slotDst4]
 		add(o)
 	}
-	sized(slotProto, map[uint16]code{1: codeProto1})
-	sized(slotSrcPort, map[uint16]code{2: codeSrcPort2})
-	sized(slotDstPort, map[uint16]code{2: codeDstPort2})
-	sized(slotFlags, map[uint16]code{1: codeFlags1})
+	sized(slotProto)
+	sized(slotSrcPort)
+	sized(slotDstPort)
+	sized(slotFlags)
 	for _, s := range [...]slot{slotFlagsInitial, slotFlagsUnion, slotRevFlags, slotRevFlagsInitial, slotRevFlagsUnion, slotRevPackets, slotRevBytes} {
 		plain(s, codeUint)
 	}
-	sized(slotPackets, map[uint16]code{4: codePackets4, 8: codePackets8})
-	sized(slotBytes, map[uint16]code{4: codeBytes4, 8: codeBytes8})
-	sized(slotInput, map[uint16]code{2: codeInput2, 4: codeInput4})
+	sized(slotPackets)
+	sized(slotBytes)
+	sized(slotInput)
 	second(slotInputPhysical, slotInput)
-	sized(slotOutput, map[uint16]code{2: codeOutput2, 4: codeOutput4})
+	sized(slotOutput)
 	second(slotOutputPhysical, slotOutput)
 	plain(slotVLAN, codeUint)
 	second(slotDot1q, slotVLAN)
@@ -158,6 +158,38 @@ func (t *template) emit(version uint16, win *[slots]field) {
 	plain(slotEvent, codeUint)
 	plain(slotBiflow, codeUint)
 	plain(slotFragment, codeUint) // last: it takes ports and flags away
+}
+
+// sizedCode is the operation that reads a slot in its most common lengths, or
+// that which reads any.
+func sizedCode(s slot, length uint16) code {
+	switch {
+	case s == slotProto && length == 1:
+		return codeProto1
+	case s == slotSrcPort && length == 2:
+		return codeSrcPort2
+	case s == slotDstPort && length == 2:
+		return codeDstPort2
+	case s == slotFlags && length == 1:
+		return codeFlags1
+	case s == slotPackets && length == 4:
+		return codePackets4
+	case s == slotPackets && length == 8:
+		return codePackets8
+	case s == slotBytes && length == 4:
+		return codeBytes4
+	case s == slotBytes && length == 8:
+		return codeBytes8
+	case s == slotInput && length == 2:
+		return codeInput2
+	case s == slotInput && length == 4:
+		return codeInput4
+	case s == slotOutput && length == 2:
+		return codeOutput2
+	case s == slotOutput && length == 4:
+		return codeOutput4
+	}
+	return codeUint
 }
 
 func makeOp(c code, f field) op {
