@@ -69,11 +69,13 @@ type Result struct {
 
 // Score are the numbers of one rule, or of a sum of them.
 type Score struct {
-	Must, MustMet     int // rows
-	Should, ShouldMet int
-	Raised            int // alerts judged
-	True              int // alerts that meet a must or should row
-	False             int // false positives
+	Must      int `json:"must"` // rows
+	MustMet   int `json:"mustMet"`
+	Should    int `json:"should"`
+	ShouldMet int `json:"shouldMet"`
+	Raised    int `json:"raised"` // alerts judged
+	True      int `json:"true"`   // alerts that meet a must or should row
+	False     int `json:"false"`  // false positives
 }
 
 // Add sums two scores.
