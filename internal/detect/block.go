@@ -136,8 +136,14 @@ func (b *blockState) addIntel(r *resource, p *sighting, t int64) {
 	b.own, b.rate, b.src = p.own, max(b.rate, p.rate), max(b.src, p.source)
 }
 
-// alerted reports whether a pair alert names the peer at present.
+// alerted reports whether a pair alert or one on a controller names the peer at
+// present.
 func (r *resource) alerted(k peerKey, t int64) bool {
+	for _, g := range r.intel.groups {
+		if g.peers[k] != nil && t-g.last < int64(c2Quiet) {
+			return true
+		}
+	}
 	for key, a := range r.acts {
 		if p := a.pairs[k]; !key.out && p != nil && p.fired > t-int64(hour.window()) {
 			return true

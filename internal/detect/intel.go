@@ -226,7 +226,8 @@ func (p *sighting) note(c *weir.Contact, ses *session) {
 	switch {
 	case ses == nil:
 		p.out, p.in = p.out+out, p.in+in
-		p.incoming = true
+		// What leans toward an own client is rather an answer than a visit.
+		p.incoming = p.incoming || c.LogOdds <= 0
 	case ses.out:
 		if c.Action != weir.ActionDeny {
 			p.opened += out

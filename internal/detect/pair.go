@@ -221,6 +221,9 @@ func (a *activity) sizeFits(s seen) bool {
 // guarded holds the guards of section 8.3 that need the pair alone: mail
 // servers that talk both ways, and clients of file services under sampling.
 func (a *activity) guarded(r *resource, s seen) bool {
+	if a.svc.name == "SMTP" && a.key.out && a.key.port.port == 25 {
+		return true // a relay delivers mail; nobody logs in
+	}
 	if a.svc.name == "SMTP" && !a.key.out {
 		back := r.acts[actKey{true, portKey{weir.ProtoTCP, 25}}]
 		if back != nil && back.pairs[s.p.key] != nil {

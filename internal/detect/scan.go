@@ -347,6 +347,12 @@ func (e *excursion) need(exact, sampled, factor int) int {
 
 func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold bool, t0, t1 float64, emit func(weir.Finding)) {
 	s := &r.scan
+	// Only what the closing pane (or, late, the closing ten minutes) brought is
+	// news; older excursions were judged when they grew.
+	since := t - nanos(d.cfg.Pane)
+	if late {
+		since = t - hour.slot()
+	}
 	total := 0
 	for _, e := range s.sweeps {
 		total += len(e.targets)
@@ -356,7 +362,7 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 	}) {
 		e := s.sweeps[port]
 		login := r.loginSweep(d, port)
-		if !e.cusum.Alarm() || e.noRate || login != nil && (!late || login.open(r, t)) {
+		if !e.cusum.Alarm() || e.noRate || e.last < since || login != nil && (!late || login.open(r, t)) {
 			continue
 		}
 		need, limit := e.need(sweepExact, sweepSampled, factor), replyShareMax
@@ -380,11 +386,11 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 	for _, peer := range slices.SortedFunc(maps.Keys(s.verts), peerKey.compare) {
 		e := s.verts[peer]
 		need := e.need(verticalExact, verticalSampled, factor)
-		if e.cusum.Alarm() && !e.noRate && e.pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) {
+		if e.cusum.Alarm() && !e.noRate && e.last >= since && e.pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) {
 			r.fire(d, r.scanFinding(d, e, "vertical", "vertical", need, t, t0, t1), emit)
 		}
 	}
-	if e := s.mixed; e != nil && e.cusum.Alarm() && !e.noRate && len(e.targets) >= 3 && len(e.ports) >= 3 {
+	if e := s.mixed; e != nil && e.cusum.Alarm() && !e.noRate && e.last >= since && len(e.targets) >= 3 && len(e.ports) >= 3 {
 		need := e.need(mixedPairs, mixedPairs, factor)
 		if e.pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) && !e.dominated() && e.own.IsValid() {
 			r.fire(d, r.scanFinding(d, e, "mixed", "mixed", need, t, t0, t1), emit)
