@@ -44,9 +44,11 @@ attack_traffic() {
   done
 
   # --- outbound
-  # one source port, so that the flood is a handful of flow records; the victim never answers
-  at 200 270 syn-flood app2 hping3 -q -S -p 80 -s 40000 -k -i u180 203.0.113.200
-  # 113 addresses, five of them with a host that refuses, the others dead;
+  # one source port, so that the flood is a handful of flow records; the victim never answers.
+  # Two processes share it: one alone makes 1,000 to 3,000 packets/s, by the load of the machine.
+  at 200 270 syn-flood app2 nice -n -15 hping3 -q -S -p 80 -s 40000 -k -i u180 203.0.113.200
+  at 310 300 syn-flood-2 app2 nice -n -15 hping3 -q -S -p 80 -s 40000 -k -i u200 203.0.113.200
+  # 116 addresses, five of them with a host that refuses, the others dead;
   # addresses of the intelligence lists and of the flood are left out, so that no alert has two causes
   at 330 150 sweep app3 nmap -n -Pn -sS -p 23 --max-retries 1 --max-rate 6 --exclude 203.0.113.66,203.0.113.77,203.0.113.200 203.0.113.1-99,190-209
   at 500 100 vertical app9 nmap -n -Pn -sS -p 1-400 --max-retries 1 --max-rate 8 203.0.113.212
