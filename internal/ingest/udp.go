@@ -66,9 +66,11 @@ const (
 	// batchFlows and batchDatagrams end a batch; so does an empty queue.
 	batchFlows     = 1024
 	batchDatagrams = 64
-	// drainTime is how long the sockets are still read when the run ends, so
-	// that what the kernel already holds is not lost.
-	drainTime = 100 * time.Millisecond
+	// When the run ends, what the kernel already holds is still read: a socket
+	// is drained once nothing came for drainPause, and given up after drainTime
+	// where senders go on.
+	drainPause = 20 * time.Millisecond
+	drainTime  = time.Second
 	maxUDP    = 65535
 )
 
@@ -262,7 +264,7 @@ func (u *UDP) Run(ctx context.Context, emit func(weir.Batch) error) error {
 	others.Go(func() {
 		<-inner.Done()
 		for _, s := range u.sockets {
-			_ = s.conn.SetReadDeadline(time.Now().Add(drainTime)) // a closed socket needs none
+			_ = s.conn.SetReadDeadline(time.Now()) // wakes its receiver; a closed socket needs none
 		}
 	})
 	receivers.Wait() // ends only when inner is done
@@ -315,11 +317,19 @@ func (u *UDP) watchSilence(ctx context.Context, emit func(weir.Batch) error, can
 // exporter; it never waits for one.
 func (u *UDP) receive(ctx context.Context, s *socket) {
 	buf, oob := make([]byte, maxUDP+1), make([]byte, 64)
+	var until time.Time // of draining, zero before
 	for {
+		if now := time.Now(); !until.IsZero() && (now.After(until) || s.conn.SetReadDeadline(now.Add(drainPause)) != nil) {
+			return
+		}
 		n, oobn, from, err := s.read(buf, oob)
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			if !until.IsZero() || errors.Is(err, net.ErrClosed) {
 				return
+			}
+			if ctx.Err() != nil {
+				until = time.Now().Add(drainTime)
+				continue
 			}
 			s.errors.Add(1)
 			select { // a lasting error must not take a core
