@@ -319,8 +319,11 @@ func (u *UDP) receive(ctx context.Context, s *socket) {
 	buf, oob := make([]byte, maxUDP+1), make([]byte, 64)
 	var until time.Time // of draining, zero before
 	for {
-		if now := time.Now(); !until.IsZero() && (now.After(until) || s.conn.SetReadDeadline(now.Add(drainPause)) != nil) {
-			return
+		if !until.IsZero() {
+			now := time.Now()
+			if now.After(until) || s.conn.SetReadDeadline(now.Add(drainPause)) != nil {
+				return
+			}
 		}
 		n, oobn, from, err := s.read(buf, oob)
 		if err != nil {
