@@ -71,7 +71,7 @@ const (
 	// where senders go on.
 	drainPause = 20 * time.Millisecond
 	drainTime  = time.Second
-	maxUDP    = 65535
+	maxUDP     = 65535
 )
 
 // protocol is what a socket expects.
