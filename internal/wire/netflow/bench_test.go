@@ -75,7 +75,7 @@ func benchDecode(b *testing.B, per int, template []byte, stream [][]byte) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*per), "ns/rec")
 }
 
-func templated(version uint16, six bool, per int, fields []spec, record func(*rand.Rand) []byte) (template []byte, stream [][]byte) {
+func templated(version uint16, per int, fields []spec, record func(*rand.Rand) []byte) (template []byte, stream [][]byte) {
 	r := rand.New(rand.NewSource(42))
 	head := spelling{version: version, domain: 1, export: 1760000000, uptime: 3600000}
 	t := head
@@ -89,7 +89,6 @@ func templated(version uint16, six bool, per int, fields []spec, record func(*ra
 		}
 		stream = append(stream, m.set(256, body).bytes())
 	}
-	_ = six
 	return template, stream
 }
 
@@ -100,7 +99,7 @@ func BenchmarkIPFIX(b *testing.B) {
 			name, per = "v6", 18
 		}
 		b.Run(name, func(b *testing.B) {
-			t, s := templated(ipx, six, per, benchTemplate(ipx, six), func(r *rand.Rand) []byte { return benchRecord(r, ipx, six) })
+			t, s := templated(ipx, per, benchTemplate(ipx, six), func(r *rand.Rand) []byte { return benchRecord(r, ipx, six) })
 			benchDecode(b, per, t, s)
 		})
 	}
@@ -108,7 +107,7 @@ func BenchmarkIPFIX(b *testing.B) {
 
 func BenchmarkIPFIXVariable(b *testing.B) {
 	fields := append(benchTemplate(ipx, false), spec{id: 82, n: anyN})
-	t, s := templated(ipx, false, 20, fields, func(r *rand.Rand) []byte {
+	t, s := templated(ipx, 20, fields, func(r *rand.Rand) []byte {
 		return cat(benchRecord(r, ipx, false), long([]byte("xe-0/0/1"), false))
 	})
 	benchDecode(b, 20, t, s)
@@ -121,7 +120,7 @@ func BenchmarkNetFlow9(b *testing.B) {
 			name, per = "v6", 18
 		}
 		b.Run(name, func(b *testing.B) {
-			t, s := templated(v9, six, per, benchTemplate(v9, six), func(r *rand.Rand) []byte { return benchRecord(r, v9, six) })
+			t, s := templated(v9, per, benchTemplate(v9, six), func(r *rand.Rand) []byte { return benchRecord(r, v9, six) })
 			benchDecode(b, per, t, s)
 		})
 	}

@@ -248,15 +248,11 @@ func (d *Decoder) option(s *domain, t *template, m *message, b []byte) {
 		s.sampling.wide = f.Sampling
 		return
 	}
-	extra := s.extraSamplers()
-	if extra > 0 && d.samplers >= maxSamplers {
-		d.stats.SamplersDropped++
-		return
-	}
-	if t.has[slotSelector] {
-		s.sampling.setSelector(selector, f.Sampling)
-	} else {
-		s.sampling.setInterface(uint32(iface), f.Sampling) //nolint:gosec // ifIndex has 32 bits
-	}
-	d.samplers += s.extraSamplers() - extra
+	d.sample(s, func() {
+		if t.has[slotSelector] {
+			s.sampling.setSelector(selector, f.Sampling)
+		} else {
+			s.sampling.setInterface(uint32(iface), f.Sampling) //nolint:gosec // ifIndex has 32 bits
+		}
+	})
 }
