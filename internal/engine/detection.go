@@ -102,7 +102,9 @@ type Detection struct {
 
 // NewDetection validates the settings and opens the inputs. It starts nothing.
 func NewDetection(o Offline) (*Detection, error) {
-	know, err := learn(o.Config, o.Inventory, o.Intel, time.Now())
+	// Offline, indicators count as listed at the time of the events: the time of
+	// the run must not show in the alerts.
+	know, err := learn(o.Config, o.Inventory, o.Intel, time.Unix(0, 0))
 	if err != nil {
 		return nil, err
 	}
@@ -207,3 +209,11 @@ func NewFlowReader(c *config.Config, files []string, format weir.Format, samplin
 	}
 	return &FlowReader{source}, nil
 }
+
+// Changes that callers of the engine branch on.
+const (
+	Opened   = alert.Opened
+	Updated  = alert.Updated
+	Reopened = alert.Reopened
+	Closed   = alert.Closed
+)
