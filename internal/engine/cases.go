@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,6 +169,11 @@ func judged(a *weir.Alert) scenario.Alert {
 	o := catalog.Render(a, catalog.EN)
 	out := scenario.Alert{
 		ID: a.ID, Type: a.Type, Direction: a.Direction, Own: a.Own, Attackers: o.Attackers, Victims: o.Victims, Start: a.First, End: a.Last,
+	}
+	// The peers are the side that is not our own, whichever role it has.
+	out.Peers = o.Attackers
+	if slices.Contains(o.Attackers, a.Own) {
+		out.Peers = o.Victims
 	}
 	out.Resource = append(append(out.Resource, a.Resource.Addresses...), a.Resource.PrivateAddresses...)
 	for _, p := range a.Ports {

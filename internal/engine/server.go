@@ -232,7 +232,8 @@ func (s *Server) announce(ln net.Listener) {
 		scheme = "https://"
 	}
 	bound := s.udp.Addrs()
-	a := Addresses{NetFlow: bound[ingest.ProtocolNetFlow], SFlow: bound[ingest.ProtocolSFlow], API: scheme + ln.Addr().String()}
+	a := Addresses{NetFlow: []netip.AddrPort{}, SFlow: []netip.AddrPort{}, API: scheme + ln.Addr().String()}
+	a.NetFlow, a.SFlow = append(a.NetFlow, bound[ingest.ProtocolNetFlow]...), append(a.SFlow, bound[ingest.ProtocolSFlow]...)
 	s.addrs.Store(&a)
 	know := s.pipe.know.Load()
 	s.log.Info("listening", "netflow", a.NetFlow, "sflow", a.SFlow, "api", a.API)

@@ -48,6 +48,10 @@ type Options struct {
 
 // Open opens the store in dir and makes both if need be.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
 	name := filepath.Join(dir, File)
 	if o.ReadOnly {
 		if _, err := os.Stat(name); err != nil {
@@ -57,7 +61,6 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	s := &Store{wake: make(chan struct{}), closed: make(chan struct{})}
-	var err error
 	if s.write, err = open(name, 1, o.ReadOnly); err != nil {
 		return nil, err
 	}
