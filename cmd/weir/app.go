@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/weir-net/weir/demo"
 	"github.com/weir-net/weir/internal/catalog"
 	"github.com/weir-net/weir/internal/engine"
 	"github.com/weir-net/weir/internal/engine/config"
@@ -243,7 +244,7 @@ func (a *app) commands() *cobra.Command {
 	root.AddCommand(
 		a.serveCommand(), a.detectCommand(), a.flowsCommand(), a.testCommand(), a.alertsCommand(), a.explainCommand(),
 		a.rulesCommand(), a.resourcesCommand(), a.intelCommand(), a.configCommand(),
-		a.versionCommand(), a.completionCommand(), a.manCommand(),
+		a.demoCommand(demo.Files()), a.versionCommand(), a.completionCommand(), a.manCommand(),
 	)
 	for _, c := range root.Commands() {
 		c.DisableFlagsInUseLine = true

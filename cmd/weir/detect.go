@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -176,8 +178,9 @@ func fileProblem(err error) error {
 // alertColumns are the columns of lists of alerts.
 func alertColumns(lang catalog.Lang) []column[catalog.Object] {
 	addrs := func(o catalog.Object) string {
+		// The peers are the side that is not our own.
 		list := o.Attackers
-		if o.Direction == weir.Outgoing {
+		if slices.ContainsFunc(list, func(a netip.Addr) bool { return a.String() == o.Resource.Address }) {
 			list = o.Victims
 		}
 		return shortList(len(list), 2, func(i int) string { return list[i].String() })
@@ -190,14 +193,14 @@ func alertColumns(lang catalog.Lang) []column[catalog.Object] {
 	}
 	return []column[catalog.Object]{
 		{name: "startTime", text: func(o catalog.Object) string { return clock(o.StartTime) }},
-		{name: "severity", text: func(o catalog.Object) string {
+		{name: "severity", min: 15, text: func(o catalog.Object) string {
 			return severityMark(o.Severity) + catalog.SeverityName(o.Severity, lang)
 		}, color: func(o catalog.Object) string { return severityColor(o.Severity) }},
-		{name: "alertType", text: func(o catalog.Object) string { return string(o.AlertType) }},
-		{name: "resource", text: func(o catalog.Object) string { return o.Resource.Name }},
+		{name: "alertType", min: 38, text: func(o catalog.Object) string { return string(o.AlertType) }},
+		{name: "resource", min: 10, text: func(o catalog.Object) string { return o.Resource.Name }},
 		{name: "direction", wide: true, text: func(o catalog.Object) string { return string(o.Direction) }},
-		{name: "peers", text: addrs},
-		{name: "observed", text: func(o catalog.Object) string { return fmt.Sprintf("%.4g %s", o.Observed, o.Unit) }},
+		{name: "peers", min: 31, text: addrs},
+		{name: "observed", min: 16, text: func(o catalog.Object) string { return fmt.Sprintf("%.4g %s", o.Observed, o.Unit) }},
 		{name: "status", text: func(o catalog.Object) string { return catalog.StatusName(o.Status, lang) }},
 		{name: "id", wide: true, text: func(o catalog.Object) string { return o.ID }},
 		{name: "endTime", wide: true, text: func(o catalog.Object) string { return clock(o.EndTime) }},

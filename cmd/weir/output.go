@@ -40,6 +40,8 @@ func (a *app) colors() bool { return a.outTTY && !a.noColor && a.getenv("NO_COLO
 type column[T any] struct {
 	name string
 	wide bool
+	// min is the least width in a table that grows row by row.
+	min  int
 	text func(T) string
 	// color gives the SGR code of a cell, empty for none.
 	color func(T) string
@@ -206,6 +208,9 @@ func (l *list[T]) table(rows []T) {
 		l.width = make([]int, len(l.cols))
 		for j, c := range l.cols {
 			l.width[j] = len(c.name)
+			if l.live {
+				l.width[j] = max(l.width[j], c.min)
+			}
 		}
 	}
 	for i, r := range rows {

@@ -41,6 +41,9 @@ type DemoOptions struct {
 	// Exit ends the demo once the expected alerts have arrived, or with
 	// ErrDemoIncomplete when they have not within 120 s.
 	Exit bool
+	// Speed is how many times as fast as it was the recording passes; 0 means as
+	// fast as it is received.
+	Speed float64
 	// Set are further settings KEY=VALUE.
 	Set []string
 	// Started is called with the addresses, Alert with every change of an alert,
@@ -88,7 +91,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 	case addrs = <-started:
 	}
 	d.call(func() { o.Started(addrs, dir, len(d.rec.datagrams)) })
-	playErr := d.rec.play(serving, addrs.NetFlow[0].String(), func() uint64 { return s.udp.Stats().Datagrams })
+	playErr := d.rec.play(serving, addrs.NetFlow[0].String(), o.Speed, func() uint64 { return s.udp.Stats().Datagrams })
 	err = playErr
 	if err == nil {
 		err = d.wait(ctx, ended)

@@ -235,7 +235,7 @@ func TestAlertsOutliveARestartUnderTheirIDs(t *testing.T) {
 	rec.first, rec.last = time.Date(2026, 3, 1, 9, 2, 0, 0, time.UTC), time.Date(2026, 3, 1, 9, 14, 0, 0, time.UTC)
 	rec.quiet(25 * time.Minute)
 	s, a, stop := serve(t, filepath.Join(dir, "data"), "inventory.files=["+inv+"]", "detect.ssh.sensitivity=high")
-	if err := rec.play(t.Context(), a.NetFlow[0].String(), func() uint64 { return s.udp.Stats().Datagrams }); err != nil {
+	if err := rec.play(t.Context(), a.NetFlow[0].String(), 0, func() uint64 { return s.udp.Stats().Datagrams }); err != nil {
 		t.Fatal(err)
 	}
 	var first alertPage
@@ -269,7 +269,7 @@ func TestAlertsOutliveARestartUnderTheirIDs(t *testing.T) {
 		t.Errorf("%d open episodes taken up, want 1", n)
 	}
 	rec.quiet(3 * time.Hour)
-	if err := rec.play(t.Context(), a.NetFlow[0].String(), func() uint64 { return s.udp.Stats().Datagrams }); err != nil {
+	if err := rec.play(t.Context(), a.NetFlow[0].String(), 0, func() uint64 { return s.udp.Stats().Datagrams }); err != nil {
 		t.Fatal(err)
 	}
 	var again alertPage

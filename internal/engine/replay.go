@@ -132,15 +132,25 @@ const (
 )
 
 // play sends the recording to a collector, no faster than it receives, so that
-// none is lost. received is the number of datagrams that have arrived.
-func (r *recording) play(ctx context.Context, to string, received func() uint64) error {
+// none is lost. received is the number of datagrams that have arrived. With a
+// speed above 0 what was recorded passes that many times as fast as it was
+// sent; the quiet time after it does not wait.
+func (r *recording) play(ctx context.Context, to string, speed float64, received func() uint64) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", to)
 	if err != nil {
 		return fmt.Errorf("play the recording: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	before := received()
+	before, began := received(), time.Now()
 	for i, d := range r.datagrams {
+		at := time.Unix(int64(binary.BigEndian.Uint32(d[v9UnixSecsAt:])), 0)
+		if due := time.Duration(float64(at.Sub(r.first)) / speed); speed > 0 && !at.After(r.last) && due > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Until(began.Add(due))):
+			}
+		}
 		if i >= len(r.datagrams)-lastOnes {
 			select {
 			case <-ctx.Done():
