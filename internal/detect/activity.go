@@ -177,6 +177,12 @@ func (c *slotCounts) record(s *session, svc *service) {
 	}
 	if begins {
 		c.starts++
+		// Contacts come in the order of their ends.
+		if sec := floorDiv(s.c.End, int64(time.Second)); sec != c.second || c.inIt == 0 {
+			c.second, c.inIt = sec, 0
+		}
+		c.inIt++
+		c.burst = max(c.burst, c.inIt)
 	}
 	if s.client != 0 {
 		c.ports.add(s.client)
@@ -367,6 +373,9 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 			p.own[h].Update(float64(s.y), a.expose(s.n), h.window(), t, a.ownPrior(h, prior))
 		}
 		if !p.regular(t) {
+			if a.guessing(r, s, fam.floor(h)) {
+				continue // what looks like guessing is never what is normal
+			}
 			if bitsActive(p.days) >= 2 && p.own[h].Windows == 0 {
 				p.own[h].Update(float64(s.y), a.expose(s.n), h.window(), t, a.ownPrior(h, prior))
 			}

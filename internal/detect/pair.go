@@ -28,8 +28,15 @@ const (
 	coldFactor      = 3   // floors in phase 0 under sampling
 	gitFactor       = 3   // floors of git servers
 	intelScore      = 50  // TI(peer)
+	burstShare      = 0.8 // of connections, within one second
 	pairQuiet       = 30 * time.Minute
 )
+
+// guessing reports whether the evidence has the shape of failing logins: many
+// short connections that are no scan and no transfer.
+func (a *activity) guessing(r *resource, s seen, m float64) bool {
+	return a.storm(s, m) && !a.scanlike(r, s) && a.sizeFits(s)
+}
 
 // phaseAdd is what the cold-start phases add to the surprise needed (6.7).
 func phaseAdd(phase int) float64 {
@@ -83,7 +90,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	if s.n == 0 || s.p.allowed || !a.key.out && s.p.isOwn || s.lower < m {
 		return v, false
 	}
-	if !a.storm(s, m) || a.scanlike(r, s) || !a.sizeFits(s) || a.guarded(r, s) {
+	if !a.guessing(r, s, m) || a.guarded(r, s) {
 		return v, false
 	}
 	prior := a.pairPrior(fam)
@@ -218,9 +225,13 @@ func (a *activity) sizeFits(s seen) bool {
 	return true
 }
 
-// guarded holds the guards of section 8.3 that need the pair alone: mail
+// guarded holds the guards that need the pair alone: connections that all began
+// within one second, which no login survives (section 8.3 for the others), mail
 // servers that talk both ways, and clients of file services under sampling.
 func (a *activity) guarded(r *resource, s seen) bool {
+	if s.exact && float64(s.c.burst) >= burstShare*float64(s.connections()) {
+		return true // a probe that opens everything within one second
+	}
 	if a.svc.name == "SMTP" && a.key.out && a.key.port.port == 25 {
 		return true // a relay delivers mail; nobody logs in
 	}

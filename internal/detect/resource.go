@@ -227,6 +227,10 @@ func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
 		if c.Leg == weir.BackLeg {
 			continue
 		}
+		if attemptLog(c) {
+			c.Known &^= weir.HasPackets
+			c.Out.Packets, c.In.Packets = 0, 0
+		}
 		if c.Sampling == 0 {
 			d.stats.NoRate++
 		}
@@ -248,6 +252,13 @@ func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
 	}
 	r.view.xf, r.view.xr = decayView(r.view)
 	r.learnListeners(cs, end)
+}
+
+// attemptLog reports whether a record comes from a log of attempts rather than
+// from a flow meter: it knows neither bytes nor flags nor answers, and counts one
+// packet. Its packet count says nothing about the length of the connection.
+func attemptLog(c *weir.Contact) bool {
+	return c.Sampling == 1 && c.Known&(weir.HasBytes|weir.HasFlags|weir.HasReverse) == 0 && c.Out.Packets+c.In.Packets <= 1
 }
 
 // decayView bounds the memory of the reply share, so that a change of routing

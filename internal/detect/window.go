@@ -131,6 +131,8 @@ type counts struct {
 	lacks  weir.Fields
 	source weir.SamplingSource
 	seen   bool // something was merged into it
+	// burst is the largest number of connections that began within one second.
+	burst uint64
 }
 
 func (c *counts) merge(o *counts) {
@@ -144,7 +146,7 @@ func (c *counts) merge(o *counts) {
 	c.nx, c.nw = c.nx+o.nx, c.nw+o.nw
 	c.ports.union(&o.ports)
 	c.noRate, c.thin, c.lacks = c.noRate || o.noRate, c.thin || o.thin, c.lacks|o.lacks
-	c.source = max(c.source, o.source)
+	c.source, c.burst = max(c.source, o.source), max(c.burst, o.burst)
 }
 
 // rate returns the effective sampling interval of the evidence, the mean
@@ -176,6 +178,8 @@ type slotCounts struct {
 	n      int64
 	series [10]uint32
 	loose  portSet // client ports of records without flags
+	second int64   // the second of the newest connection, and how many it has
+	inIt   uint64
 	counts
 }
 
