@@ -311,7 +311,7 @@ func (a *activity) evaluate(d *Detector, r *resource, t int64, emit func(weir.Fi
 			if absorbed != nil && absorbed(v.s) {
 				continue
 			}
-			r.fire(d, a.pairFinding(d, r, &v, h, t), emit)
+			r.fire(d, a.pairFinding(r, &v, h, t), emit)
 		}
 	}
 }

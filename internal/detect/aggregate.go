@@ -290,6 +290,5 @@ func (a *activity) aggregateFinding(r *resource, typ weir.AlertType, h horizon, 
 		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitPeersCut, Arg: strconv.Itoa(extra)})
 	}
 	f.Quiet = aggregateQuiet
-	_ = r
 	return f
 }

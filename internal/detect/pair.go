@@ -286,7 +286,7 @@ func (a *activity) pairType() weir.AlertType {
 	return weir.GenericIncomingOneToOne
 }
 
-func (a *activity) pairFinding(d *Detector, r *resource, v *verdict, h horizon, t int64) weir.Finding {
+func (a *activity) pairFinding(r *resource, v *verdict, h horizon, t int64) weir.Finding {
 	s := &v.s
 	f := a.finding(r, a.pairType(), h, t)
 	f.Key = fmt.Sprintf("%d|%s", a.key.port.port, s.p.example.addr())
@@ -313,7 +313,6 @@ func (a *activity) pairFinding(d *Detector, r *resource, v *verdict, h horizon, 
 	f.Limits = a.limits(r, &s.c, v.phase)
 	f.Intel = intelEvidence(s.p.intel, t)
 	a.hintSuccess(&f, s)
-	_ = d
 	return f
 }
 

@@ -274,7 +274,7 @@ func decayView(v visibility) (xf, xr float64) {
 func (r *resource) session(d *Detector, s *session, start int64) {
 	svc := d.table.find(r.res, !s.out, s.c.Proto, s.server)
 	if s.out {
-		r.scan.add(r, s)
+		r.scan.add(s)
 	} else {
 		r.block.add(s, start)
 	}
@@ -334,12 +334,12 @@ func (r *resource) learnListeners(cs []weir.Contact, end int64) {
 		}
 	}
 	if len(r.listen) > listenerMax {
-		r.pruneListeners(end)
+		r.pruneListeners()
 	}
 }
 
 // pruneListeners drops the candidates silent for longest, learnt ports last.
-func (r *resource) pruneListeners(end int64) {
+func (r *resource) pruneListeners() {
 	keys := slices.SortedFunc(maps.Keys(r.listen), func(a, b portKey) int {
 		x, y := r.listen[a], r.listen[b]
 		if c := compareBool(x.learned, y.learned); c != 0 {
@@ -353,7 +353,6 @@ func (r *resource) pruneListeners(end int64) {
 	for _, k := range keys[:len(keys)-listenerMax/2] {
 		delete(r.listen, k)
 	}
-	_ = end
 }
 
 // boundary runs the rules of the windows that end at time t, a multiple of ten

@@ -125,7 +125,7 @@ func scanUDP(port uint16) bool {
 func isWeb(port uint16) bool { return port == 80 || port == 443 || port == 8080 || port == 8443 }
 
 // add notes one outgoing session.
-func (s *scanState) add(r *resource, ses *session) {
+func (s *scanState) add(ses *session) {
 	c := ses.c
 	if c.Allowed || ses.server == 0 || c.Proto == weir.ProtoUDP && !scanUDP(ses.server) {
 		return
@@ -161,7 +161,6 @@ func (s *scanState) add(r *resource, ses *session) {
 		p.syn += syn
 		s.synToday, s.xfToday = s.synToday+syn, s.xfToday+ses.fwd.Packets
 	}
-	_ = r
 }
 
 // isKnown reports whether the target was contacted in the last 7 to 14 days.

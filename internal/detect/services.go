@@ -188,8 +188,8 @@ func (t *serviceTable) find(r *weir.Resource, own bool, proto uint8, port uint16
 	return t.byPort[portKey{proto, port}]
 }
 
-// slot returns the port under which a service's state is kept: RDP over TCP
-// and UDP is one session, so both share a port.
+// serviceProtoPort returns the port under which a service's state is kept: RDP
+// over TCP and UDP is one session, so both share a port.
 func serviceProtoPort(s *service, proto uint8, port uint16) portKey {
 	if s.family == famRDP {
 		proto = weir.ProtoTCP
