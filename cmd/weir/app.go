@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -99,6 +100,9 @@ func (a *app) getenv(name string) string {
 // execute runs a command line and returns the exit code.
 func (a *app) execute(ctx context.Context, args []string) int {
 	a.root.SetArgs(args)
+	// A command line that cannot be parsed tells of its errors in the form that
+	// it asks for all the same.
+	a.jsonErrors = slices.Contains(args, "--json-errors")
 	err := a.root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK

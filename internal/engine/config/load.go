@@ -141,13 +141,13 @@ func syntax(name string, err error) Problem {
 	return Problem{Where: fmt.Sprintf("%s:%d:1", name, line), Text: "no YAML: " + text + ", expected a map of keys"}
 }
 
-// environment applies one variable. A name counts as a key when its first
+// environment applies one variable; an empty one says nothing. A name counts as a key when its first
 // level is a section, or when it has several levels, so that a slip in the
 // first one is told and other variables of the same beginning are let be.
 func (d *decoder) environment(kv string, c *Config) {
 	name, value, ok := strings.Cut(kv, "=")
 	rest, mine := strings.CutPrefix(name, "WEIR_")
-	if !ok || !mine {
+	if !ok || !mine || value == "" {
 		return
 	}
 	path := strings.Split(rest, "__")
