@@ -138,13 +138,13 @@ func (a *app) fail(err error, code int) {
 		_ = json.NewEncoder(a.err).Encode(map[string]any{"error": err.Error(), "exit": code})
 		return
 	}
-	fmt.Fprintf(a.err, "weir: %s\n", strings.ReplaceAll(clean(err.Error(), true), "\n", "\n      "))
+	printf(a.err, "weir: %s\n", strings.ReplaceAll(clean(err.Error(), true), "\n", "\n      "))
 }
 
 // note writes a line of narration, unless -q.
 func (a *app) note(format string, args ...any) {
 	if !a.quiet {
-		fmt.Fprintln(a.err, clean(fmt.Sprintf(format, args...), false))
+		printf(a.err, "%s\n", clean(fmt.Sprintf(format, args...), false))
 	}
 }
 

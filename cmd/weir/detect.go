@@ -99,7 +99,7 @@ func (a *app) detect(ctx context.Context, files []string, in *inputFlags, failOn
 	final := engine.NewFinal()
 	stop := a.progress(func() (engine.Progress, string) { return d.Progress(), plural(d.Alerts(), "alert") })
 	begun := time.Now()
-	runErr := d.Run(ctx, func(al weir.Alert, what engine.Change) error {
+	runErr := d.Run(ctx, func(al weir.Alert, _ engine.Change) error {
 		if e, ok := catalog.Lookup(al.Type); ok && least > 0 && e.Severity >= least {
 			matched = true
 		}
@@ -137,7 +137,7 @@ func (a *app) detect(ctx context.Context, files []string, in *inputFlags, failOn
 // summary tells on stderr what was read and why the rest was left.
 func (a *app) summary(d *engine.Detection, took time.Duration, o engine.Offline) {
 	s := d.Summary()
-	a.note("%s: %s in %s (%s/s)", plural(s.Alerts, "alert"), plural(int64(s.Flows), "flow"), took.Round(time.Millisecond), count(float64(s.Flows)/max(took.Seconds(), 0.001)))
+	a.note("%s: %s in %s (%s/s)", plural(s.Alerts, "alert"), plural(s.Flows, "flow"), took.Round(time.Millisecond), count(float64(s.Flows)/max(took.Seconds(), 0.001)))
 	if s.Flows > 0 && s.Contacts == 0 {
 		if len(o.Inventory)+len(o.Config.Inventory.Files) == 0 {
 			a.note("nothing is protected: name the protected addresses with --inventory FILE")
@@ -146,17 +146,17 @@ func (a *app) summary(d *engine.Detection, took time.Duration, o engine.Offline)
 		}
 	}
 	if s.NoRate > 0 {
-		a.note("%s have no known sampling rate: --sampling N tells it", plural(int64(s.NoRate), "contact"))
+		a.note("%s have no known sampling rate: --sampling N tells it", plural(s.NoRate, "contact"))
 	}
 	if s.Late > 0 {
-		a.note("%s came too late for their pane and were dropped", plural(int64(s.Late), "flow"))
+		a.note("%s came too late for their pane and were dropped", plural(s.Late, "flow"))
 	}
 	if a.verbose {
 		a.note("%d contacts, %d flows of nobody protected, %d without a clear client, %d findings", s.Contacts, s.Unprotected, s.Ambiguous, s.Findings)
 	}
 }
 
-func plural(n int64, what string) string {
+func plural[N int64 | uint64](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

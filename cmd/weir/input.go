@@ -113,5 +113,5 @@ func (a *app) tellFiles(r engine.FilesReport) bool {
 
 // warn tells of a fault that did not stop the work, even with -q.
 func (a *app) warn(format string, args ...any) {
-	fmt.Fprintf(a.err, "weir: %s\n", clean(fmt.Sprintf(format, args...), false))
+	printf(a.err, "weir: %s\n", clean(fmt.Sprintf(format, args...), false))
 }

@@ -232,7 +232,7 @@ func (l *list[T]) table(rows []T) {
 			}
 			b.WriteString(s + pad)
 		}
-		fmt.Fprintln(l.w, strings.TrimRight(b.String(), " "))
+		printf(l.w, "%s\n", strings.TrimRight(b.String(), " "))
 	}
 	colors := l.a.colors()
 	if first {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
 
@@ -93,28 +92,28 @@ func (a *app) rulesShow(id string) error {
 	return a.document(e, func(w io.Writer) error {
 		t := e.Text(lang)
 		h := headings(lang)
-		fmt.Fprintf(w, "%s\n%s\n\n%s\n", e.Type, t.Title, t.Description)
-		fmt.Fprintf(w, "\n%s  %s\n%s  %s  %s\n%s  %s\n", h("severity"), catalog.SeverityName(e.Severity, lang),
+		printf(w, "%s\n%s\n\n%s\n", e.Type, t.Title, t.Description)
+		printf(w, "\n%s  %s\n%s  %s  %s\n%s  %s\n", h("severity"), catalog.SeverityName(e.Severity, lang),
 			h("tactic"), catalog.TacticName(e.Tactic, lang), strings.Join(e.Techniques, " "), h("direction"), catalog.DirectionName(e.Direction, lang))
-		fmt.Fprintf(w, "\n%s\n  %s\n\n%s\n", h("measured"), t.Measured, h("formula"))
-		for _, line := range strings.Split(t.Expression, "\n") {
-			fmt.Fprintf(w, "  %s\n", line)
+		printf(w, "\n%s\n  %s\n\n%s\n", h("measured"), t.Measured, h("formula"))
+		for line := range strings.SplitSeq(t.Expression, "\n") {
+			printf(w, "  %s\n", line)
 		}
 		bullets(w, "", t.Formula)
-		fmt.Fprintf(w, "\n%s\n", h("defaults"))
+		printf(w, "\n%s\n", h("defaults"))
 		for _, d := range t.Defaults {
 			key := d.Key
 			if key == "" {
 				key = "-"
 			}
-			fmt.Fprintf(w, "  %-34s %-8s %s\n", key, d.Value, d.Meaning)
+			printf(w, "  %-34s %-8s %s\n", key, d.Value, d.Meaning)
 		}
 		bullets(w, h("guards"), t.Guards)
 		bullets(w, h("falsePositives"), t.FalsePositives)
 		bullets(w, h("evidence"), t.Evidence)
 		bullets(w, h("remediation"), t.Remediation)
-		_, err := fmt.Fprintf(w, "\n%s  %s\n", h("scenario"), e.Scenario())
-		return err
+		printf(w, "\n%s  %s\n", h("scenario"), e.Scenario())
+		return nil
 	})
 }
 
@@ -123,10 +122,10 @@ func bullets(w io.Writer, head string, lines []string) {
 		return
 	}
 	if head != "" {
-		fmt.Fprintf(w, "\n%s\n", head)
+		printf(w, "\n%s\n", head)
 	}
 	for _, l := range lines {
-		fmt.Fprintf(w, "  - %s\n", l)
+		printf(w, "  - %s\n", l)
 	}
 }
 

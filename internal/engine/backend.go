@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -16,6 +17,7 @@ type backend struct{ s *Server }
 
 var _ api.Backend = backend{}
 
+// Alert implements [api.Backend].
 func (b backend) Alert(ctx context.Context, id string) (weir.Alert, error) {
 	a, err := b.s.store.Get(ctx, id)
 	return a, translate(err)
@@ -31,13 +33,16 @@ func translate(err error) error {
 	return err
 }
 
+// Alerts implements [api.Backend].
 func (b backend) Alerts(ctx context.Context, q api.Query, limit int, after string) ([]weir.Alert, string, error) {
 	p, err := b.s.store.List(ctx, store.Filter(q), limit, after)
 	return p.Alerts, p.Next, translate(err)
 }
 
+// Head implements [api.Backend].
 func (b backend) Head(ctx context.Context) (int64, error) { return b.s.store.Head(ctx) }
 
+// Watch implements [api.Backend].
 func (b backend) Watch(ctx context.Context, from int64, fn func([]api.Change) error) error {
 	return translate(b.s.store.Watch(ctx, from, func(list []store.Change) error {
 		out := make([]api.Change, len(list))
@@ -89,6 +94,7 @@ type feedState struct {
 	Stale      bool      `json:"stale"`
 }
 
+// Health implements [api.Backend].
 func (b backend) Health(ctx context.Context) any {
 	s, now := b.s, time.Now()
 	know, udp, c := s.pipe.know.Load(), s.udp.Stats(), &s.pipe.counts
@@ -135,15 +141,14 @@ func (s *Server) feeds(know *knowledge, now time.Time) []feedState {
 // contacts after it.
 func (s *Server) dropped() map[string]uint64 {
 	out := map[string]uint64{}
-	for k, n := range s.udp.Stats().Dropped {
-		out[k] = n
-	}
+	maps.Copy(out, s.udp.Stats().Dropped)
 	d := s.pipe.counts.stats.Load()
 	out["late"] = s.pipe.counts.late.Load() + d.Late
 	out["memory"] = d.Dropped + d.Refused
 	return out
 }
 
+// Ready implements [api.Backend].
 func (b backend) Ready(ctx context.Context) (ready bool, missing, warnings []string) {
 	s := b.s
 	if s.addrs.Load() == nil {
@@ -167,6 +172,7 @@ func (b backend) Ready(ctx context.Context) (ready bool, missing, warnings []str
 	return len(missing) == 0, missing, warnings
 }
 
+// Exporters implements [api.Backend].
 func (b backend) Exporters() []any {
 	var out []any
 	for _, e := range b.s.exporters() {
@@ -175,13 +181,16 @@ func (b backend) Exporters() []any {
 	return out
 }
 
+// Resources implements [api.Backend].
 func (b backend) Resources() []*weir.Resource { return b.s.pipe.know.Load().inventory.Resources() }
 
+// Whois implements [api.Backend].
 func (b backend) Whois(addr netip.Addr) *weir.Resource {
 	r, _ := b.s.pipe.know.Load().inventory.Lookup(addr)
 	return r
 }
 
+// Intel implements [api.Backend].
 func (b backend) Intel(addr netip.Addr) *weir.Verdict { return b.s.pipe.know.Load().intel.Lookup(addr) }
 
 // domainState is one observation domain of an exporter.

@@ -94,8 +94,7 @@ func RunCase(ctx context.Context, path string, o Offline, exitPartial, exitInval
 	}
 	if err != nil {
 		r.Fault, r.Exit = err, 1
-		var invalid *InvalidError
-		if errors.As(err, &invalid) {
+		if _, ok := errors.AsType[*InvalidError](err); ok {
 			r.Exit = exitInvalid
 		}
 	}

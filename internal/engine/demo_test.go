@@ -124,7 +124,7 @@ func TestDemo(t *testing.T) {
 				t.Errorf("the times of indicators were not moved: %s %v", b, err)
 			}
 		},
-		Alert:    func(a weir.Alert, c Change) { alerts = append(alerts, a) },
+		Alert:    func(a weir.Alert, _ Change) { alerts = append(alerts, a) },
 		Complete: func(time.Duration) { completed = true },
 	})
 	if err != nil {
@@ -199,7 +199,7 @@ func serve(t *testing.T, dir string, set ...string) (*Server, Addresses, func())
 
 func get(t *testing.T, url string, v any) {
 	t.Helper()
-	resp, err := http.Get(url) //nolint:gosec,noctx // loopback, in a test
+	resp, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,12 +39,12 @@ func world(t *testing.T) *knowledge {
 	return &knowledge{inventory: inv, orienter: inventory.NewOrienter(inv, inventory.DefaultServicePorts()), intel: table}
 }
 
-func own(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 51, 100, byte(10 + i)}) } //nolint:gosec // small
+func own(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 51, 100, byte(10 + i)}) }
 
 // traffic is three hours of brute force, scans, a flood, indicators and
 // harmless traffic against and from the resources of world.
 func traffic() []weir.Flow {
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a simulation
+	rng := rand.New(rand.NewPCG(1, 2))
 	var out []weir.Flow
 	add := func(at time.Duration, src, dst netip.AddrPort, packets, rev, bytes uint64, flags uint16) {
 		out = append(out, weir.Flow{
@@ -54,7 +54,7 @@ func traffic() []weir.Flow {
 			Initiator: weir.InitiatorSrc, Exporter: netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + len(out)%3)}),
 		})
 	}
-	port := func() uint16 { return uint16(32768 + rng.IntN(28000)) } //nolint:gosec // below 65536
+	port := func() uint16 { return uint16(32768 + rng.IntN(28000)) }
 	peer := func(net byte, i int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, net, byte(i)}) }
 	const login = weir.SYN | weir.ACK | weir.PSH | weir.FIN
 	for r := range 4 { // one to one
@@ -131,7 +131,7 @@ func play(t *testing.T, shards int, flows []weir.Flow, size func() int) (string,
 // watermark.
 func shuffled(flows []weir.Flow, seed uint64) []weir.Flow {
 	out := slices.Clone(flows)
-	rng := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // a simulation
+	rng := rand.New(rand.NewPCG(seed, 3))
 	for i := 0; i < len(out); i += 100 {
 		part := out[i:min(i+100, len(out))]
 		rng.Shuffle(len(part), func(a, b int) { part[a], part[b] = part[b], part[a] })

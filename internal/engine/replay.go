@@ -83,7 +83,7 @@ func (r *recording) quiet(span time.Duration) {
 	const source = 0xffffff01
 	for i := range int(span / time.Minute) {
 		at := r.last.Add(time.Duration(i+1) * time.Minute)
-		r.datagrams = append(r.datagrams, quietDatagram(at, source, uint32(i))) //nolint:gosec // a small number
+		r.datagrams = append(r.datagrams, quietDatagram(at, source, uint32(i)))
 	}
 }
 
@@ -158,7 +158,7 @@ func (r *recording) play(ctx context.Context, to string, speed float64, received
 			case <-time.After(lastPause):
 			}
 		}
-		for wait := time.Now(); uint64(i) > received()-before+inFlight; { //nolint:gosec // an index
+		for wait := time.Now(); uint64(i) > received()-before+inFlight; {
 			if time.Since(wait) > 5*time.Second {
 				return fmt.Errorf("play the recording: %d datagrams were sent and %d arrived", i, received()-before)
 			}

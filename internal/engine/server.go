@@ -251,7 +251,7 @@ func (s *Server) announce(ln net.Listener) {
 // earlier process left.
 func (s *Server) prepare(dir string) error {
 	name := filepath.Join(dir, "salt")
-	salt, err := os.ReadFile(name) //nolint:gosec // in our own directory
+	salt, err := os.ReadFile(name)
 	if err != nil || len(salt) != 8 {
 		salt = make([]byte, 8)
 		_, _ = rand.Read(salt)
@@ -266,7 +266,7 @@ func (s *Server) prepare(dir string) error {
 	if s.pipe, err = newPipeline(rules, s.c.Shards(), know, s.took); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(filepath.Join(dir, episodesFile)) //nolint:gosec // in our own directory
+	data, err := os.ReadFile(filepath.Join(dir, episodesFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -348,7 +348,7 @@ func (s *Server) feed(ctx context.Context, b weir.Batch) error {
 			if ctx.Err() != nil {
 				return fmt.Errorf("%d alerts were not stored: %w", len(alerts), err)
 			}
-			last, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second) //nolint:govet // the deferred cancel of the first one frees its timer
+			last, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
 		case <-time.After(pause):
 		}

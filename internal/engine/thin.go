@@ -24,7 +24,7 @@ func newThinner(n uint32, seed uint64) *thinner {
 // flow without a count of packets counts as one packet.
 func (t *thinner) flow(f *weir.Flow) bool {
 	if f.Sampling > 0 {
-		f.Sampling = uint32(min(uint64(f.Sampling)*uint64(t.n), math.MaxUint32)) //nolint:gosec // bounded
+		f.Sampling = uint32(min(uint64(f.Sampling)*uint64(t.n), math.MaxUint32))
 	}
 	if !f.Known.Has(weir.HasPackets) {
 		return t.rng.Uint32N(t.n) == 0

@@ -51,14 +51,14 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key string) {
 		return
 	}
 	d.origins[key] = d.where(n)
-	if t, ok := v.Addr().Interface().(text); ok {
+	if t, ok := reflect.TypeAssert[text](v.Addr()); ok {
 		d.text(n, t, key)
 		return
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		p := reflect.New(v.Type().Elem())
-		if e, ok := p.Interface().(defaulter); ok {
+		if e, ok := reflect.TypeAssert[defaulter](p); ok {
 			e.setDefaults()
 		}
 		d.value(n, p.Elem(), key)
@@ -98,8 +98,8 @@ func kindName(n *yaml.Node) string {
 // fields returns the names and values of the keys of a struct, in order.
 func fields(t reflect.Type) []reflect.StructField {
 	out := make([]reflect.StructField, 0, t.NumField())
-	for i := range t.NumField() {
-		if f := t.Field(i); f.Tag.Get("yaml") != "" {
+	for f := range t.Fields() {
+		if f := f; f.Tag.Get("yaml") != "" {
 			out = append(out, f)
 		}
 	}
@@ -227,7 +227,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, key string) {
 	out := reflect.MakeSlice(v.Type(), 0, len(n.Content))
 	for i, c := range n.Content {
 		p := reflect.New(v.Type().Elem())
-		if e, ok := p.Interface().(defaulter); ok {
+		if e, ok := reflect.TypeAssert[defaulter](p); ok {
 			e.setDefaults()
 		}
 		if null(c) {
@@ -277,7 +277,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, key string) {
 
 // wants describes what a key of type t takes.
 func wants(t reflect.Type) string {
-	if v, ok := reflect.New(t).Interface().(text); ok {
+	if v, ok := reflect.TypeAssert[text](reflect.New(t)); ok {
 		return v.form().want
 	}
 	switch t.Kind() {

@@ -105,7 +105,7 @@ func Load(in Input) (*Loaded, error) {
 }
 
 func (d *decoder) file(name string, c *Config) error {
-	data, err := os.ReadFile(name) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
@@ -224,7 +224,7 @@ func (d *decoder) descend(path []string, n *yaml.Node, v reflect.Value, key stri
 }
 
 func isText(v reflect.Value) bool {
-	_, ok := v.Addr().Interface().(text)
+	_, ok := reflect.TypeAssert[text](v.Addr())
 	return ok
 }
 
@@ -246,8 +246,7 @@ func fromMap(v reflect.Value, m map[string]reflect.Value) {
 
 // AsProblems returns the problems in err, nil if it holds none.
 func AsProblems(err error) Problems {
-	var p Problems
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[Problems](err); ok {
 		return p
 	}
 	return nil

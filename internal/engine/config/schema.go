@@ -96,7 +96,7 @@ func anys(list []string) []any {
 
 // property describes a type; v holds its default, or is invalid for none.
 func property(t reflect.Type, v reflect.Value) map[string]any {
-	if x, ok := reflect.New(t).Interface().(text); ok {
+	if x, ok := reflect.TypeAssert[text](reflect.New(t)); ok {
 		f := x.form()
 		p := map[string]any{"type": []string{"string", "null"}, "pattern": f.pattern}
 		if f.number {
@@ -117,7 +117,7 @@ func property(t reflect.Type, v reflect.Value) map[string]any {
 	case reflect.Struct:
 		if !v.IsValid() {
 			e := reflect.New(t)
-			if d, ok := e.Interface().(defaulter); ok {
+			if d, ok := reflect.TypeAssert[defaulter](e); ok {
 				d.setDefaults()
 			}
 			v = e.Elem()
@@ -170,7 +170,7 @@ func plain(v reflect.Value) any {
 	}
 	p := reflect.New(v.Type())
 	p.Elem().Set(v)
-	if t, ok := p.Interface().(text); ok {
+	if t, ok := reflect.TypeAssert[text](p); ok {
 		if v.IsZero() && v.Kind() == reflect.String {
 			return nil
 		}

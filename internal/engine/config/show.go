@@ -96,7 +96,7 @@ func toNode(v reflect.Value) *yaml.Node {
 	}
 	p := reflect.New(v.Type())
 	p.Elem().Set(v)
-	if _, isText := p.Interface().(text); !isText {
+	if _, isText := reflect.TypeAssert[text](p); !isText {
 		switch v.Kind() {
 		case reflect.Struct:
 			n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}

@@ -307,7 +307,7 @@ func (s Secret) Reveal() (string, error) {
 	kind, name, _ := strings.Cut(string(s), ":")
 	switch kind {
 	case "file":
-		b, err := os.ReadFile(name) //nolint:gosec // the operator names the file
+		b, err := os.ReadFile(name)
 		if err != nil {
 			return "", fmt.Errorf("read a secret: %w", err)
 		}

@@ -53,7 +53,7 @@ func (s *Store) List(ctx context.Context, f store.Filter, limit int, after strin
 	if err != nil {
 		return store.Page{}, fmt.Errorf("list alerts: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var p store.Page
 	for rows.Next() {
 		var body []byte
@@ -131,7 +131,7 @@ func (s *Store) changes(ctx context.Context, from int64) ([]store.Change, error)
 	if err != nil {
 		return nil, fmt.Errorf("read the change log: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var out []store.Change
 	for rows.Next() {
 		var c store.Change
