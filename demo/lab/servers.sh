@@ -105,7 +105,7 @@ EOF
   sed -i -e "s|^DefaultWindowManager=.*|DefaultWindowManager=$d/session.sh|" \
     -e 's|^EnableUserWindowManager=.*|EnableUserWindowManager=false|' \
     -e 's|^LogFile=.*|LogFile=/tmp/sesman.log|' "$d/sesman.ini"
-  daemon "xrdp-$1" "$1" bash -c "mkdir -p /var/log/xrdp; xrdp-sesman --nodaemon --config $d/sesman.ini & exec xrdp --nodaemon --config $d/xrdp.ini"
+  daemon "xrdp-$1" "$1" bash -c "xrdp-sesman --nodaemon --config $d/sesman.ini & exec xrdp --nodaemon --config $d/xrdp.ini"
 }
 
 start_vsftpd() {
