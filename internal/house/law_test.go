@@ -30,7 +30,9 @@ func law() map[string][]string {
 			"wire", "ingest", "inventory", "intel", "baseline", "detect", "journal", "archive",
 			"catalog", "alert", "store", "export", "api", "scenario",
 		},
-		"cmd/weir": {"engine", "api", "catalog"},
+		// The recorded attacks, embedded into the binary for its demo.
+		"demo":     {},
+		"cmd/weir": {"engine", "api", "catalog", "demo"},
 		// The rooms below hold tests only, and may look at everything.
 		"house":       {"*"},
 		"integration": {"*"},

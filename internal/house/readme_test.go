@@ -1,6 +1,7 @@
 package house
 
 import (
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -78,5 +79,23 @@ func TestReadmesAgree(t *testing.T) {
 	sections := func(page string) int { return strings.Count("\n"+string(read(t, page)), "\n## ") }
 	if a, b := sections("README.md"), sections("README.ja.md"); a != b {
 		t.Errorf("README.md has %d sections, README.ja.md %d", a, b)
+	}
+}
+
+// TestNamedCode holds that where a page links a name to a Go file, the file has
+// a declaration of that name.
+func TestNamedCode(t *testing.T) {
+	named := regexp.MustCompile("\\[`([A-Za-z]+)`\\]\\(([^)]+\\.go)\\)")
+	const page = "docs/explanation/life-of-a-flow.md"
+	found := named.FindAllStringSubmatch(string(read(t, page)), -1)
+	if len(found) < 20 {
+		t.Fatalf("%s names only %d pieces of code", page, len(found))
+	}
+	for _, m := range found {
+		file := path.Join(path.Dir(page), m[2])
+		declared := regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|type )` + m[1] + `\b`)
+		if !declared.Match(read(t, file)) {
+			t.Errorf("%s: %s declares no %s", page, file, m[1])
+		}
 	}
 }
