@@ -13,21 +13,21 @@ import (
 
 // activity is the state of one service in one direction of one resource.
 type activity struct {
-	key   actKey
+	Key   actKey
 	svc   *service
-	pairs map[peerKey]*pair
-	last  int64
+	Pairs map[peerKey]*pair
+	Last  int64
 	// own counts contacts by own address: the alert names the busiest.
-	own map[netip.Addr]uint64
+	Own map[netip.Addr]uint64
 	// touched lists, by horizon, the peers seen in each slot of the window that
 	// ends with the newest one, so that rules look at active peers only.
-	touched [2][]touchedSlot
+	Touched [2][]touchedSlot
 
-	newPeer [2]baseline.Rate // connections of a new peer in a window
-	uniq    [2]baseline.Rate // peers with login-like evidence in a window
-	cusum   baseline.Cusum
-	learnt  [2]int64 // end of the newest window that was learnt
-	first   int64
+	NewPeer [2]baseline.Rate // connections of a new peer in a window
+	Uniq    [2]baseline.Rate // peers with login-like evidence in a window
+	Cusum   baseline.Cusum
+	Learnt  [2]int64 // end of the newest window that was learnt
+	First   int64
 }
 
 // ownRate is the history of a known peer: what it did in windows in which it
@@ -35,36 +35,36 @@ type activity struct {
 type ownRate = baseline.Rate
 
 func newActivity(key actKey, svc *service) *activity {
-	return &activity{key: key, svc: svc, pairs: make(map[peerKey]*pair), own: make(map[netip.Addr]uint64)}
+	return &activity{Key: key, svc: svc, Pairs: make(map[peerKey]*pair), Own: make(map[netip.Addr]uint64)}
 }
 
 // touchedSlot is the peers that were seen in one slot.
 type touchedSlot struct {
-	n     int64
-	peers []peerKey
+	N     int64
+	Peers []peerKey
 }
 
 // touch notes that a peer was first seen in slot n.
 func (a *activity) touch(h horizon, n int64, k peerKey) {
-	t := a.touched[h]
-	if len(t) == 0 || t[len(t)-1].n != n {
-		for len(t) > 0 && t[0].n <= n-slotsPerWindow {
+	t := a.Touched[h]
+	if len(t) == 0 || t[len(t)-1].N != n {
+		for len(t) > 0 && t[0].N <= n-slotsPerWindow {
 			t = t[1:]
 		}
-		t = append(t, touchedSlot{n: n})
+		t = append(t, touchedSlot{N: n})
 	}
-	t[len(t)-1].peers = append(t[len(t)-1].peers, k)
-	a.touched[h] = t
+	t[len(t)-1].Peers = append(t[len(t)-1].Peers, k)
+	a.Touched[h] = t
 }
 
 // newest returns the peers seen in slot last, in order; none when the newest
 // slot is another.
 func (a *activity) newest(h horizon, last int64) []peerKey {
-	t := a.touched[h]
-	if len(t) == 0 || t[len(t)-1].n != last {
+	t := a.Touched[h]
+	if len(t) == 0 || t[len(t)-1].N != last {
 		return nil
 	}
-	ks := slices.Clone(t[len(t)-1].peers)
+	ks := slices.Clone(t[len(t)-1].Peers)
 	slices.SortFunc(ks, peerKey.compare)
 	return ks
 }
@@ -73,14 +73,14 @@ func (a *activity) newest(h horizon, last int64) []peerKey {
 // with slot last, in order.
 func (a *activity) active(h horizon, last int64) []peerKey {
 	var ks []peerKey
-	for _, t := range a.touched[h] {
-		if t.n <= last && t.n > last-slotsPerWindow {
-			ks = append(ks, t.peers...)
+	for _, t := range a.Touched[h] {
+		if t.N <= last && t.N > last-slotsPerWindow {
+			ks = append(ks, t.Peers...)
 		}
 	}
 	slices.SortFunc(ks, peerKey.compare)
 	ks = slices.Compact(ks)
-	return slices.DeleteFunc(ks, func(k peerKey) bool { return a.pairs[k] == nil })
+	return slices.DeleteFunc(ks, func(k peerKey) bool { return a.Pairs[k] == nil })
 }
 
 // busyRecords is the number of records of a slot from which a pair keeps
@@ -94,41 +94,41 @@ const maxOwn = 16
 func (a *activity) add(d *Detector, r *resource, s *session) {
 	c := s.c
 	k := peerOf(c.Peer.Addr())
-	p := a.pairs[k]
+	p := a.Pairs[k]
 	if p == nil {
 		if !r.admit(d, s.out, k) {
 			return
 		}
-		p = &pair{key: k, example: addrKey(c.Peer.Addr()), first: c.Start, last: c.End}
-		a.pairs[k] = p
+		p = &pair{Key: k, Example: addrKey(c.Peer.Addr()), First: c.Start, Last: c.End}
+		a.Pairs[k] = p
 	}
-	if full := addrKey(c.Peer.Addr()); full.compare(p.example) < 0 {
-		p.example = full
+	if full := addrKey(c.Peer.Addr()); full.compare(p.Example) < 0 {
+		p.Example = full
 	}
-	p.last, p.allowed, p.isOwn, p.intel = max(p.last, c.End), c.Allowed, c.PeerIsOwn, c.PeerIntel
-	p.first = min(p.first, c.Start)
+	p.Last, p.Allowed, p.IsOwn, p.Intel = max(p.Last, c.End), c.Allowed, c.PeerIsOwn, c.PeerIntel
+	p.First = min(p.First, c.Start)
 	p.markDay(c.End)
-	a.last = max(a.last, c.End)
-	if a.first == 0 {
-		a.first = c.End
+	a.Last = max(a.Last, c.End)
+	if a.First == 0 {
+		a.First = c.End
 	}
-	if _, ok := a.own[c.Own.Addr()]; ok || len(a.own) < maxOwn {
-		a.own[c.Own.Addr()]++
+	if _, ok := a.Own[c.Own.Addr()]; ok || len(a.Own) < maxOwn {
+		a.Own[c.Own.Addr()]++
 	}
 	for h := hour; h <= day; h++ {
 		n := floorDiv(c.End, h.slot())
 		sc, fresh := p.at(h, n)
 		if fresh {
 			a.touch(h, n, k)
-			sc.first, sc.last = c.Start, c.End
+			sc.First, sc.Last = c.Start, c.End
 		}
 		before := sc.connections()
 		sc.record(s, a.svc)
 		if grown := sc.connections() - before; grown > 0 {
-			i := (c.End - n*h.slot()) * int64(len(sc.series)) / h.slot()
-			sc.series[i] += uint32(min(grown, 1<<31)) //nolint:gosec // bounded
+			i := (c.End - n*h.slot()) * int64(len(sc.Series)) / h.slot()
+			sc.Series[i] += uint32(min(grown, 1<<31)) //nolint:gosec // bounded
 		}
-		if h == hour && sc.recs > busyRecords {
+		if h == hour && sc.Recs > busyRecords {
 			rec := evidenceOf(c)
 			p.keepRecord(rec, recordHash(&rec))
 		}
@@ -138,27 +138,27 @@ func (a *activity) add(d *Detector, r *resource, s *session) {
 // record adds one session to a slot.
 func (c *slotCounts) record(s *session, svc *service) {
 	k := s.c.Known
-	c.first, c.last = min(c.first, s.c.Start), max(c.last, s.c.End)
-	c.xr, c.br = c.xr+s.rev.Packets, c.br+s.rev.Bytes
-	c.lacks |= (weir.HasPackets | weir.HasBytes) &^ k
+	c.First, c.Last = min(c.First, s.c.Start), max(c.Last, s.c.End)
+	c.Xr, c.Br = c.Xr+s.rev.Packets, c.Br+s.rev.Bytes
+	c.Lacks |= (weir.HasPackets | weir.HasBytes) &^ k
 	if s.c.Proto == weir.ProtoTCP {
-		c.lacks |= weir.HasFlags &^ k
+		c.Lacks |= weir.HasFlags &^ k
 	}
 	if !s.hasFwd {
 		return
 	}
-	c.recs++
-	c.xf, c.bf = c.xf+s.fwd.Packets, c.bf+s.fwd.Bytes
+	c.Recs++
+	c.Xf, c.Bf = c.Xf+s.fwd.Packets, c.Bf+s.fwd.Bytes
 	weight := max(s.fwd.Packets, 1)
-	c.nw += weight
-	c.nx += weight * uint64(s.c.Sampling)
-	c.noRate = c.noRate || s.c.Sampling == 0
-	c.thin = c.thin || s.c.Sampling > 1
-	c.source = max(c.source, s.c.SamplingSource)
+	c.Nw += weight
+	c.Nx += weight * uint64(s.c.Sampling)
+	c.NoRate = c.NoRate || s.c.Sampling == 0
+	c.Thin = c.Thin || s.c.Sampling > 1
+	c.Source = max(c.Source, s.c.SamplingSource)
 	syn, ctl := s.marks()
-	c.syn, c.ctl = c.syn+syn, c.ctl+ctl
+	c.Syn, c.Ctl = c.Syn+syn, c.Ctl+ctl
 	if syn == 1 && s.fwd.Packets == 1 {
-		c.synRec++
+		c.SynRec++
 	}
 	begins := false
 	switch {
@@ -171,28 +171,28 @@ func (c *slotCounts) record(s *session, svc *service) {
 	case s.client == 0:
 		begins = true
 	default:
-		before := c.loose.len()
-		c.loose.add(s.client)
-		begins = c.loose.len() > before
+		before := c.Loose.len()
+		c.Loose.add(s.client)
+		begins = c.Loose.len() > before
 	}
 	if begins {
-		c.starts++
+		c.Starts++
 		// Contacts come in the order of their ends.
-		if sec := floorDiv(s.c.End, int64(time.Second)); sec != c.second || c.inIt == 0 {
-			c.second, c.inIt = sec, 0
+		if sec := floorDiv(s.c.End, int64(time.Second)); sec != c.Second || c.InIt == 0 {
+			c.Second, c.InIt = sec, 0
 		}
-		c.inIt++
-		c.burst = max(c.burst, c.inIt)
+		c.InIt++
+		c.Burst = max(c.Burst, c.InIt)
 	}
 	if s.client != 0 {
-		c.ports.add(s.client)
+		c.Ports.add(s.client)
 	}
 	if !begins || !s.completed() {
 		return
 	}
-	c.done++
+	c.Done++
 	if !k.Has(weir.HasPackets) || svc.inRange(s.fwd.Packets) {
-		c.within++
+		c.Within++
 	}
 }
 
@@ -224,9 +224,9 @@ func recordHash(e *weir.RecordEvidence) uint64 {
 func (a *activity) ownAddr() netip.Addr {
 	var best netip.Addr
 	var n uint64
-	for _, addr := range slices.SortedFunc(maps.Keys(a.own), netip.Addr.Compare) {
-		if a.own[addr] > n {
-			best, n = addr, a.own[addr]
+	for _, addr := range slices.SortedFunc(maps.Keys(a.Own), netip.Addr.Compare) {
+		if a.Own[addr] > n {
+			best, n = addr, a.Own[addr]
 		}
 	}
 	return best
@@ -235,7 +235,7 @@ func (a *activity) ownAddr() netip.Addr {
 // seen is one peer of a window with what the rules derive from it.
 type seen struct {
 	p     *pair
-	c     counts
+	c     Tally
 	n     uint32  // sampling interval, 0 unknown
 	exact bool    // nothing was sampled
 	y     uint64  // connections at the sampled scale
@@ -263,23 +263,23 @@ func (s *seen) connections() uint64 {
 }
 
 // look derives the evidence of one peer in one window.
-func (a *activity) look(p *pair, c counts) seen {
+func (a *activity) look(p *pair, c Tally) seen {
 	s := seen{p: p, c: c, n: c.rate()}
 	s.exact = s.n == 1
 	switch {
 	case s.exact:
 		// Where packets are counted, connections that fit the service's range
 		// count (section 7.1); otherwise all that completed, as far as known.
-		s.y = c.within
+		s.y = c.Within
 		s.lower = float64(s.y)
-		s.auth = c.done >= 2
+		s.auth = c.Done >= 2
 	case s.n == 0:
 		s.y, s.lower = c.distinct(), float64(c.distinct())
-		s.auth = c.xf > c.syn
+		s.auth = c.Xf > c.Syn
 	default:
 		s.y = c.distinct()
-		s.lower = baseline.LowerConnections(s.n, c.xf, s.y, a.svc.k)
-		s.auth = c.xf > c.syn
+		s.lower = baseline.LowerConnections(s.n, c.Xf, s.y, a.svc.k)
+		s.auth = c.Xf > c.Syn
 	}
 	return s
 }
@@ -296,7 +296,7 @@ func (a *activity) evaluate(d *Detector, r *resource, t int64, emit func(weir.Fi
 		}
 		var firing []verdict
 		for _, k := range newest {
-			p := a.pairs[k]
+			p := a.Pairs[k]
 			if p == nil {
 				continue
 			}
@@ -307,7 +307,7 @@ func (a *activity) evaluate(d *Detector, r *resource, t int64, emit func(weir.Fi
 		}
 		absorbed := a.aggregateRule(d, r, h, t, emit)
 		for _, v := range firing {
-			v.s.p.fired = t
+			v.s.p.Fired = t
 			if absorbed != nil && absorbed(v.s) {
 				continue
 			}
@@ -329,17 +329,17 @@ func (a *activity) learn(d *Detector, r *resource, t int64) {
 		if t%w != 0 {
 			continue
 		}
-		if a.learnt[h] == 0 {
-			a.learnt[h] = floorDiv(a.first, w) * w
+		if a.Learnt[h] == 0 {
+			a.Learnt[h] = floorDiv(a.First, w) * w
 		}
-		if idle := (t-a.learnt[h])/w - 1; idle > 0 {
-			a.newPeer[h].UpdateIdle(idle, 0, h.window(), t-w)
-			a.uniq[h].UpdateIdle(idle, h.hours(), h.window(), t-w)
+		if idle := (t-a.Learnt[h])/w - 1; idle > 0 {
+			a.NewPeer[h].UpdateIdle(idle, 0, h.window(), t-w)
+			a.Uniq[h].UpdateIdle(idle, h.hours(), h.window(), t-w)
 			if h == hour {
-				a.cusum = baseline.Cusum{}
+				a.Cusum = baseline.Cusum{}
 			}
 		}
-		a.learnt[h] = t
+		a.Learnt[h] = t
 		a.learnWindow(d, r, h, t)
 	}
 }
@@ -352,9 +352,9 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 	u := uint64(0)
 	rateKnown := true
 	for _, k := range a.active(h, t/h.slot()-1) {
-		p := a.pairs[k]
+		p := a.Pairs[k]
 		c, ok := p.window(h, t/h.slot()-1)
-		if !ok || c.recs == 0 {
+		if !ok || c.Recs == 0 {
 			continue
 		}
 		s := a.look(p, c)
@@ -366,18 +366,18 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 		if a.countsForPeers(s, t-int64(h.window())) {
 			u++
 		}
-		if p.fired > t-int64(h.window()) {
+		if p.Fired > t-int64(h.window()) {
 			continue
 		}
-		if p.regular(t) || p.own[h].Windows > 0 {
-			p.own[h].Update(float64(s.y), a.expose(s.n), h.window(), t, a.ownPrior(h, prior))
+		if p.regular(t) || p.Own[h].Windows > 0 {
+			p.Own[h].Update(float64(s.y), a.expose(s.n), h.window(), t, a.ownPrior(h, prior))
 		}
 		if !p.regular(t) {
 			if a.guessing(r, s, fam.floor(h)) {
 				continue // what looks like guessing is never what is normal
 			}
-			if bitsActive(p.days) >= 2 && p.own[h].Windows == 0 {
-				p.own[h].Update(float64(s.y), a.expose(s.n), h.window(), t, a.ownPrior(h, prior))
+			if bitsActive(p.Days) >= 2 && p.Own[h].Windows == 0 {
+				p.Own[h].Update(float64(s.y), a.expose(s.n), h.window(), t, a.ownPrior(h, prior))
 			}
 			ys = append(ys, float64(s.y))
 		}
@@ -385,30 +385,30 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 	if !rateKnown {
 		return
 	}
-	a.newPeer[h].UpdateEach(ys, a.expose(n), h.window(), t, prior)
+	a.NewPeer[h].UpdateEach(ys, a.expose(n), h.window(), t, prior)
 	if !r.isOpen(a.aggregateKey(), t) {
 		up := a.peerPrior(fam)
 		e := a.peerExposure(h, n)
-		if h == hour && !a.key.out && a.uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm) > 0 {
-			a.cusum.Add(u, a.uniq[h].Shape(), a.uniq[h].Mean(up)*e, t-int64(h.window()))
+		if h == hour && !a.Key.Out && a.Uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm) > 0 {
+			a.Cusum.Add(u, a.Uniq[h].Shape(), a.Uniq[h].Mean(up)*e, t-int64(h.window()))
 		}
-		a.uniq[h].Update(float64(u), e, h.window(), t, up)
+		a.Uniq[h].Update(float64(u), e, h.window(), t, up)
 	}
 }
 
 // prune forgets peers that neither a window nor the regular set needs.
 func (a *activity) prune(r *resource, d *Detector, t int64) {
 	dir := 0
-	if a.key.out {
+	if a.Key.Out {
 		dir = 1
 	}
 	const keep = int64(30 * 24 * time.Hour)
-	for k, p := range a.pairs {
-		idle := t - p.last
-		once := bitsActive(p.days) < 2 && !a.key.out && idle > int64(48*time.Hour)
+	for k, p := range a.Pairs {
+		idle := t - p.Last
+		once := bitsActive(p.Days) < 2 && !a.Key.Out && idle > int64(48*time.Hour)
 		if idle > keep || once {
-			delete(a.pairs, k)
-			r.pairCount[dir]--
+			delete(a.Pairs, k)
+			r.PairCount[dir]--
 			d.pairs--
 		}
 	}

@@ -23,7 +23,7 @@ const (
 // peerPrior is the service prior of the number of peers, in events per hour
 // (section 5): new peers an hour of an exposed service, or new destinations.
 func (a *activity) peerPrior(f *settings) baseline.Prior {
-	if a.key.out {
+	if a.Key.Out {
 		return baseline.Prior{A0: f.PriorDestinations, B0: 24}
 	}
 	return baseline.Prior{A0: 24 * f.PriorPeers, B0: 24}
@@ -38,16 +38,16 @@ func (a *activity) peerExposure(h horizon, n uint32) float64 { return h.hours() 
 // for outgoing traffic a destination first contacted inside the window
 // (section 8.11).
 func (a *activity) countsForPeers(s seen, from int64) bool {
-	return s.auth && (!a.key.out || s.p.first >= from)
+	return s.auth && (!a.Key.Out || s.p.First >= from)
 }
 
 func (a *activity) aggregateType() weir.AlertType {
 	switch {
-	case a.svc.family == famSSH && a.key.out:
+	case a.svc.family == famSSH && a.Key.Out:
 		return weir.SSHOutgoingOneToMany
 	case a.svc.family == famSSH:
 		return weir.SSHIncomingManyToOne
-	case a.svc.family == famRDP && a.key.out:
+	case a.svc.family == famRDP && a.Key.Out:
 		return weir.RDPOutgoingOneToMany
 	case a.svc.family == famRDP:
 		return weir.RDPIncomingManyToOne
@@ -56,14 +56,14 @@ func (a *activity) aggregateType() weir.AlertType {
 }
 
 func (a *activity) aggregateKey() episodeKey {
-	return episodeKey{a.aggregateType(), strconv.Itoa(int(a.key.port.port))}
+	return episodeKey{a.aggregateType(), strconv.Itoa(int(a.Key.Port.Port))}
 }
 
 // crowd is the peers of one window taken together.
 type crowd struct {
 	all    []seen // every peer that may count, by key
 	auth   []seen // of these, the ones with login-like evidence
-	pooled counts
+	pooled Tally
 	n      uint32
 	exact  bool
 }
@@ -72,19 +72,19 @@ type crowd struct {
 func (a *activity) gather(h horizon, last, from int64) (c crowd, ok bool) {
 	c.n, c.exact = 1, true
 	for _, k := range a.active(h, last) {
-		p := a.pairs[k]
-		if p.allowed || !a.key.out && p.isOwn {
+		p := a.Pairs[k]
+		if p.Allowed || !a.Key.Out && p.IsOwn {
 			continue
 		}
 		w, active := p.window(h, last)
-		if !active || w.recs == 0 {
+		if !active || w.Recs == 0 {
 			continue
 		}
 		s := a.look(p, w)
 		if s.n == 0 {
 			return c, false // without a rate there is no anomaly (P23)
 		}
-		if a.key.out && p.first < from {
+		if a.Key.Out && p.First < from {
 			continue
 		}
 		c.n, c.exact = max(c.n, s.n), c.exact && s.exact
@@ -112,25 +112,25 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	fam := &d.fam[a.svc.family]
 	members, contact := c.auth, false
 	if len(members) < fam.MinPeers {
-		if !a.key.out || !c.exact || len(c.all) < contactPeers {
+		if !a.Key.Out || !c.exact || len(c.all) < contactPeers {
 			return nil
 		}
 		members, contact = c.all, true
 	}
 	dir := 0
-	if a.key.out {
+	if a.Key.Out {
 		dir = 1
 	}
-	u := uint64(len(members)) << min(r.level[dir], 32)
+	u := uint64(len(members)) << min(r.Level[dir], 32)
 	prior, e := a.peerPrior(fam), a.peerExposure(h, c.n)
-	phase := a.uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm)
+	phase := a.Uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm)
 	base := fam.Threshold
 	if base == 0 {
 		base = aggregateThreshold
 	}
 	need := d.jitter(base+fam.add+phaseAdd(phase), r, a.svc.family)
-	s := a.uniq[h].Surprise(u, e, prior)
-	slow := h == hour && !a.key.out && a.cusum.Alarm() && phase > baseline.PhaseCold
+	s := a.Uniq[h].Surprise(u, e, prior)
+	slow := h == hour && !a.Key.Out && a.Cusum.Alarm() && phase > baseline.PhaseCold
 	if s < need && !slow || !spread(members) {
 		return nil
 	}
@@ -146,15 +146,15 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	}
 	f := a.aggregateFinding(r, typ, h, t, members, &c)
 	f.Count, f.Observed = u, float64(u)
-	f.Expected = a.uniq[h].Mean(prior) * e
-	f.Threshold = float64(smallestCount(u, need, func(y uint64) float64 { return a.uniq[h].Surprise(y, e, prior) }))
+	f.Expected = a.Uniq[h].Mean(prior) * e
+	f.Threshold = float64(smallestCount(u, need, func(y uint64) float64 { return a.Uniq[h].Surprise(y, e, prior) }))
 	f.Floor = float64(fam.MinPeers)
 	f.Surprise = s
 	f.Confidence = a.crowdConfidence(&c, s, contact)
-	f.Baseline = baselineInfo(&a.uniq[h], prior, phase, t)
+	f.Baseline = baselineInfo(&a.Uniq[h], prior, phase, t)
 	f.Limits = a.limits(r, &c.pooled, phase)
 	if slow {
-		f.Facts["cusum"] = strconv.FormatFloat(a.cusum.Level, 'f', 2, 64)
+		f.Facts["cusum"] = strconv.FormatFloat(a.Cusum.Level, 'f', 2, 64)
 	}
 	if contact {
 		f.Facts["evidence"] = "contacts"
@@ -162,9 +162,9 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	r.fire(d, f, emit)
 	in := make(map[peerKey]bool, len(members))
 	for i := range members {
-		in[members[i].p.key] = true
+		in[members[i].p.Key] = true
 	}
-	return func(s seen) bool { return in[s.p.key] && s.lower < signatureFactor*m }
+	return func(s seen) bool { return in[s.p.Key] && s.lower < signatureFactor*m }
 }
 
 // smallestCount finds the smallest count whose surprise reaches need, at most y.
@@ -189,7 +189,7 @@ func (a *activity) pool(c *crowd) seen {
 	}
 	// Client ports of different peers are different connections: the pooled
 	// set of ports would merge them.
-	s.c.ports = portSet{}
+	s.c.Ports = portSet{}
 	return s.withDistinct(c.auth)
 }
 
@@ -208,7 +208,7 @@ func (s seen) withDistinct(members []seen) seen {
 func spread(members []seen) bool {
 	n := make([]uint64, len(members))
 	for i := range members {
-		n[i] = max(members[i].c.xf, members[i].c.recs)
+		n[i] = max(members[i].c.Xf, members[i].c.Recs)
 	}
 	if !allHavePackets(members) {
 		for i := range members {
@@ -250,21 +250,21 @@ func (a *activity) crowdConfidence(c *crowd, s float64, contact bool) float64 {
 
 func (a *activity) aggregateFinding(r *resource, typ weir.AlertType, h horizon, t int64, members []seen, c *crowd) weir.Finding {
 	f := a.finding(r, typ, h, t)
-	f.Key = a.aggregateKey().key
+	f.Key = a.aggregateKey().Key
 	f.Unit = weir.UnitSources
-	if a.key.out {
+	if a.Key.Out {
 		f.Unit = weir.UnitDestinations
 	}
 	slices.SortFunc(members, func(x, y seen) int {
-		return cmp.Or(cmp.Compare(y.lower, x.lower), cmp.Compare(y.y, x.y), x.p.key.compare(y.p.key))
+		return cmp.Or(cmp.Compare(y.lower, x.lower), cmp.Compare(y.y, x.y), x.p.Key.compare(y.p.Key))
 	})
 	f.First, f.Last = math.MaxInt64, math.MinInt64
 	var conns, once, twice uint64
 	for i := range members {
 		s := &members[i]
-		f.First, f.Last = min(f.First, s.c.first), max(f.Last, s.c.last)
+		f.First, f.Last = min(f.First, s.c.First), max(f.Last, s.c.Last)
 		conns += max(s.c.connections(), s.y)
-		switch s.c.xf {
+		switch s.c.Xf {
 		case 1:
 			once++
 		case 2:
@@ -274,10 +274,10 @@ func (a *activity) aggregateFinding(r *resource, typ weir.AlertType, h horizon, 
 			f.Peers = append(f.Peers, a.peerEvidence(s))
 		}
 	}
-	f.Ports = []weir.PortCount{{Port: a.key.port.port, Protocol: protoName(a.key.port.proto), Service: a.svc.name, Count: conns}}
+	f.Ports = []weir.PortCount{{Port: a.Key.Port.Port, Protocol: protoName(a.Key.Port.Proto), Service: a.svc.name, Count: conns}}
 	f.Series = crowdSeries(members, h, t)
 	f.Records = crowdRecords(members)
-	f.Sampling = weir.Sampling{Rate: c.n, Source: c.pooled.source}
+	f.Sampling = weir.Sampling{Rate: c.n, Source: c.pooled.Source}
 	if c.exact {
 		n := float64(len(members))
 		f.Sampling.Estimate, f.Sampling.Low95, f.Sampling.High95 = &n, &n, &n

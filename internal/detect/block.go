@@ -34,42 +34,42 @@ func blockPort(p uint16) bool {
 
 // regularPeer is one member of an allow set.
 type regularPeer struct {
-	days    uint32 // distinct days, saturating
-	lastDay int64
+	Days    uint32 // distinct days, saturating
+	LastDay int64
 }
 
 // allowSet is what usually connects to one own port.
 type allowSet struct {
-	first int64
-	peers map[peerKey]*regularPeer
-	today map[peerKey]*weir.PeerEvidence // non-members seen in the current hour
+	First int64
+	Peers map[peerKey]*regularPeer
+	Today map[peerKey]*weir.PeerEvidence // non-members seen in the current hour
 }
 
 // blockState keeps allow sets by own port, and the alert of the day.
 type blockState struct {
-	sets  map[portKey]*allowSet
-	day   int64
-	peers map[peerKey]*weir.PeerEvidence
-	ports map[portKey]uint64
+	Sets  map[portKey]*allowSet
+	Day   int64
+	Peers map[peerKey]*weir.PeerEvidence
+	Ports map[portKey]uint64
 	// verdicts holds what intelligence says of the peers of path A.
-	verdicts map[peerKey]*weir.Verdict
-	own      netip.Addr
-	rate     uint32
-	src      weir.SamplingSource
-	fired    int64 // event time of the newest report
-	fresh    bool  // peers came since then
-	extra    int
+	Verdicts map[peerKey]*weir.Verdict
+	Own      netip.Addr
+	Rate     uint32
+	Src      weir.SamplingSource
+	Fired    int64 // event time of the newest report
+	Fresh    bool  // peers came since then
+	Extra    int
 }
 
 func newBlockState() blockState {
-	return blockState{sets: make(map[portKey]*allowSet)}
+	return blockState{Sets: make(map[portKey]*allowSet)}
 }
 
 // roll begins the alert of a new day.
 func (b *blockState) roll(t int64) {
-	if d := floorDiv(t, int64(day.window())); d != b.day || b.peers == nil {
-		b.day, b.peers, b.ports = d, make(map[peerKey]*weir.PeerEvidence), make(map[portKey]uint64)
-		b.verdicts, b.fired, b.fresh, b.extra = make(map[peerKey]*weir.Verdict), 0, false, 0
+	if d := floorDiv(t, int64(day.window())); d != b.Day || b.Peers == nil {
+		b.Day, b.Peers, b.Ports = d, make(map[peerKey]*weir.PeerEvidence), make(map[portKey]uint64)
+		b.Verdicts, b.Fired, b.Fresh, b.Extra = make(map[peerKey]*weir.Verdict), 0, false, 0
 	}
 }
 
@@ -79,26 +79,26 @@ func (b *blockState) add(s *session, start int64) {
 		return
 	}
 	k := portKey{s.c.Proto, s.server}
-	set := b.sets[k]
+	set := b.Sets[k]
 	if set == nil {
-		set = &allowSet{first: start, peers: make(map[peerKey]*regularPeer), today: make(map[peerKey]*weir.PeerEvidence)}
-		b.sets[k] = set
+		set = &allowSet{First: start, Peers: make(map[peerKey]*regularPeer), Today: make(map[peerKey]*weir.PeerEvidence)}
+		b.Sets[k] = set
 	}
 	p := peerOf(s.c.Peer.Addr())
 	today := floorDiv(s.c.End, int64(day.window()))
-	if r := set.peers[p]; r != nil {
-		if r.lastDay != today {
-			r.days, r.lastDay = r.days+1, today
+	if r := set.Peers[p]; r != nil {
+		if r.LastDay != today {
+			r.Days, r.LastDay = r.Days+1, today
 		}
 		return
 	}
-	e := set.today[p]
+	e := set.Today[p]
 	if e == nil {
-		if len(set.today) >= maxSightings {
+		if len(set.Today) >= maxSightings {
 			return
 		}
 		e = &weir.PeerEvidence{Address: s.c.Peer.Addr(), First: s.c.Start, Path: "B"}
-		set.today[p] = e
+		set.Today[p] = e
 	}
 	e.Packets += s.fwd.Packets
 	e.Bytes += s.fwd.Bytes
@@ -115,37 +115,37 @@ func (b *blockState) addIntel(r *resource, p *sighting, t int64) {
 	}
 	b.roll(t - 1)
 	k := peerOf(p.peer)
-	e := b.peers[k]
+	e := b.Peers[k]
 	if e == nil {
 		if r.alerted(k, t) {
 			return // another alert names this peer already (section 7.4)
 		}
-		if len(b.peers) >= blockPeers {
-			b.extra++
+		if len(b.Peers) >= blockPeers {
+			b.Extra++
 			return
 		}
 		e = &weir.PeerEvidence{Address: p.peer, First: p.first, Path: "A"}
-		b.peers[k], b.fresh = e, true
-		b.verdicts[k] = p.verdict
+		b.Peers[k], b.Fresh = e, true
+		b.Verdicts[k] = p.verdict
 	}
 	e.Packets, e.Bytes, e.Connections = e.Packets+p.packets, e.Bytes+p.bytes, e.Connections+p.connections
 	e.First, e.Last, e.Lower = min(e.First, p.first), max(e.Last, p.last), float64(e.Packets)
 	for port, n := range p.ports {
-		b.ports[port] += n
+		b.Ports[port] += n
 	}
-	b.own, b.rate, b.src = p.own, max(b.rate, p.rate), max(b.src, p.source)
+	b.Own, b.Rate, b.Src = p.own, max(b.Rate, p.rate), max(b.Src, p.source)
 }
 
 // alerted reports whether a pair alert or one on a controller names the peer at
 // present.
 func (r *resource) alerted(k peerKey, t int64) bool {
-	for _, g := range r.intel.groups {
-		if g.peers[k] != nil && t-g.last < int64(c2Quiet) {
+	for _, g := range r.Intel.Groups {
+		if g.Peers[k] != nil && t-g.Last < int64(c2Quiet) {
 			return true
 		}
 	}
-	for key, a := range r.acts {
-		if p := a.pairs[k]; !key.out && p != nil && p.fired > t-int64(hour.window()) {
+	for key, a := range r.Acts {
+		if p := a.Pairs[k]; !key.Out && p != nil && p.Fired > t-int64(hour.window()) {
 			return true
 		}
 	}
@@ -155,8 +155,8 @@ func (r *resource) alerted(k peerKey, t int64) bool {
 // blockPane reports the first bad peer of the day at once and later ones with
 // the hourly update.
 func (r *resource) blockPane(d *Detector, t int64, emit func(weir.Finding)) {
-	b := &r.block
-	if b.fresh && (b.fired == 0 || t-b.fired >= int64(time.Hour)) {
+	b := &r.Block
+	if b.Fresh && (b.Fired == 0 || t-b.Fired >= int64(time.Hour)) {
 		r.reportBlock(d, t, emit)
 	}
 }
@@ -164,56 +164,56 @@ func (r *resource) blockPane(d *Detector, t int64, emit func(weir.Finding)) {
 // blockRule runs at ten-minute boundaries: the hourly update, and at the end of
 // an hour the comparison with the allow sets (path B).
 func (r *resource) blockRule(d *Detector, t int64, emit func(weir.Finding)) {
-	b := &r.block
+	b := &r.Block
 	if t%int64(time.Hour) == 0 {
 		b.roll(t - 1)
-		for _, k := range slices.SortedFunc(maps.Keys(b.sets), comparePorts) {
-			r.closeHour(b.sets[k], k, t)
+		for _, k := range slices.SortedFunc(maps.Keys(b.Sets), comparePorts) {
+			r.closeHour(b.Sets[k], k, t)
 		}
 	}
-	if b.fresh && (b.fired == 0 || t-b.fired >= int64(time.Hour)) {
+	if b.Fresh && (b.Fired == 0 || t-b.Fired >= int64(time.Hour)) {
 		r.reportBlock(d, t, emit)
 	}
 }
 
 func comparePorts(a, b portKey) int {
-	return int(a.proto)<<16 + int(a.port) - int(b.proto)<<16 - int(b.port)
+	return int(a.Proto)<<16 + int(a.Port) - int(b.Proto)<<16 - int(b.Port)
 }
 
 // closeHour judges the newcomers of one hour, then takes them into the set.
 func (r *resource) closeHour(set *allowSet, k portKey, t int64) {
 	once, n := uint64(0), uint64(0)
-	for _, p := range set.peers {
-		n += uint64(p.days)
-		if p.days == 1 {
+	for _, p := range set.Peers {
+		n += uint64(p.Days)
+		if p.Days == 1 {
 			once++
 		}
 	}
 	coverage, _ := baseline.Coverage(once, n)
-	mature := t-set.first >= int64(blockMature) && coverage >= 0.98
-	b := &r.block
+	mature := t-set.First >= int64(blockMature) && coverage >= 0.98
+	b := &r.Block
 	today := floorDiv(t-1, int64(day.window()))
-	for _, p := range slices.SortedFunc(maps.Keys(set.today), peerKey.compare) {
-		e := set.today[p]
-		if mature && (e.Packets >= blockPackets || e.Connections > 0) && !set.vouched(p) && !r.alerted(p, t) && b.peers[p] == nil {
-			if len(b.peers) < blockPeers {
+	for _, p := range slices.SortedFunc(maps.Keys(set.Today), peerKey.compare) {
+		e := set.Today[p]
+		if mature && (e.Packets >= blockPackets || e.Connections > 0) && !set.vouched(p) && !r.alerted(p, t) && b.Peers[p] == nil {
+			if len(b.Peers) < blockPeers {
 				c := *e
 				c.Lower = float64(c.Packets)
-				b.peers[p], b.fresh = &c, true
-				b.ports[k]++
+				b.Peers[p], b.Fresh = &c, true
+				b.Ports[k]++
 			} else {
-				b.extra++
+				b.Extra++
 			}
 		}
-		if len(set.peers) < allowMax {
-			set.peers[p] = &regularPeer{days: 1, lastDay: today}
+		if len(set.Peers) < allowMax {
+			set.Peers[p] = &regularPeer{Days: 1, LastDay: today}
 		}
 	}
-	clear(set.today)
+	clear(set.Today)
 	const forget = 30
-	for p, m := range set.peers {
-		if today-m.lastDay > forget {
-			delete(set.peers, p)
+	for p, m := range set.Peers {
+		if today-m.LastDay > forget {
+			delete(set.Peers, p)
 		}
 	}
 }
@@ -225,8 +225,8 @@ func (s *allowSet) vouched(p peerKey) bool {
 	if !p.addr().Is4() {
 		cut = 6
 	}
-	for q, m := range s.peers {
-		if m.days >= 3 && slices.Equal(q[:cut], p[:cut]) {
+	for q, m := range s.Peers {
+		if m.Days >= 3 && slices.Equal(q[:cut], p[:cut]) {
 			n++
 		}
 	}
@@ -234,20 +234,20 @@ func (s *allowSet) vouched(p peerKey) bool {
 }
 
 func (r *resource) reportBlock(d *Detector, t int64, emit func(weir.Finding)) {
-	b := &r.block
-	if len(b.peers) == 0 {
+	b := &r.Block
+	if len(b.Peers) == 0 {
 		return
 	}
 	f := weir.Finding{
-		Type: weir.TrafficFromUnrecommended, Resource: r.res, Own: b.own, Direction: weir.Incoming,
-		Key: strconv.FormatInt(b.day, 10), At: t, First: math.MaxInt64, Last: math.MinInt64, Quiet: blockQuiet, Window: day.window(),
-		Unit: weir.UnitSources, Observed: float64(len(b.peers)), Threshold: 1, Count: uint64(len(b.peers)),
-		Sampling: weir.Sampling{Rate: b.rate, Source: b.src},
-		Peers:    topPeers(b.peers, blockPeers), Ports: portCounts(d, b.ports),
+		Type: weir.TrafficFromUnrecommended, Resource: r.Res, Own: b.Own, Direction: weir.Incoming,
+		Key: strconv.FormatInt(b.Day, 10), At: t, First: math.MaxInt64, Last: math.MinInt64, Quiet: blockQuiet, Window: day.window(),
+		Unit: weir.UnitSources, Observed: float64(len(b.Peers)), Threshold: 1, Count: uint64(len(b.Peers)),
+		Sampling: weir.Sampling{Rate: b.Rate, Source: b.Src},
+		Peers:    topPeers(b.Peers, blockPeers), Ports: portCounts(d, b.Ports),
 		Facts: map[string]string{},
 	}
-	if !f.Own.IsValid() && len(r.res.Addresses) > 0 {
-		f.Own = r.res.Addresses[0]
+	if !f.Own.IsValid() && len(r.Res.Addresses) > 0 {
+		f.Own = r.Res.Addresses[0]
 	}
 	best := 0.0
 	paths := map[string]int{}
@@ -255,7 +255,7 @@ func (r *resource) reportBlock(d *Detector, t int64, emit func(weir.Finding)) {
 		p := &f.Peers[i]
 		f.First, f.Last = min(f.First, p.First), max(f.Last, p.Last)
 		paths[p.Path]++
-		if v := b.verdicts[peerOf(p.Address)]; v != nil {
+		if v := b.Verdicts[peerOf(p.Address)]; v != nil {
 			best = math.Max(best, badScore(v, t)/100)
 			if len(f.Intel) < weir.MaxIntel {
 				f.Intel = append(f.Intel, intelEvidence(v, t)[0])
@@ -269,12 +269,12 @@ func (r *resource) reportBlock(d *Detector, t int64, emit func(weir.Finding)) {
 	if len(f.Ports) > 0 {
 		f.Port, f.Service = f.Ports[0].Port, f.Ports[0].Service
 	}
-	if b.extra > 0 {
-		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitPeersCut, Arg: strconv.Itoa(b.extra)})
+	if b.Extra > 0 {
+		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitPeersCut, Arg: strconv.Itoa(b.Extra)})
 	}
 	if paths["B"] == 0 {
 		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitLearning})
 	}
-	b.fired, b.fresh = t, false
+	b.Fired, b.Fresh = t, false
 	r.fire(d, f, emit)
 }

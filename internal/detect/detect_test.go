@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -374,6 +375,72 @@ func TestSteadyFeedEqualsOneGulp(t *testing.T) {
 	for i := range got {
 		if CompareFindings(got[i], want[i]) != 0 {
 			t.Errorf("finding %d: %s %s at %d, want %s %s at %d", i, got[i].Type, got[i].Key, got[i].At, want[i].Type, want[i].Key, want[i].At)
+		}
+	}
+}
+
+// TestRestartChangesNothing is property P24: stopped at any pane and restored
+// into a new detector, the run goes on as if uninterrupted.
+func TestRestartChangesNothing(t *testing.T) {
+	cs := mixture()
+	for i := range cs {
+		if i%50 == 0 {
+			cs[i].PeerIntel = &weir.Verdict{Indicators: []*weir.Indicator{{Category: weir.CategoryC2, Source: "list", Confidence: 80}}}
+		}
+	}
+	slices.SortFunc(cs, func(a, b weir.Contact) int { return sign(a.End - b.End) })
+	play := func(restartAt map[int]bool) []weir.Finding {
+		d, err := New(DefaultConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []weir.Finding
+		report := func(f weir.Finding) { out = append(out, f) }
+		for i := range cs {
+			if restartAt[i] {
+				b, err := d.Snapshot()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d, err = New(DefaultConfig()); err != nil {
+					t.Fatal(err)
+				}
+				if err := d.Restore(b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.Observe(cs[i : i+1])
+			d.Close(cs[i].End-int64(DefaultConfig().Lateness), report)
+		}
+		d.Flush(report)
+		return out
+	}
+	want := play(nil)
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 5 {
+		at := map[int]bool{}
+		for range 4 {
+			at[rng.IntN(len(cs))] = true
+		}
+		opts := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmpopts.EquateEmpty()}
+		if diff := cmp.Diff(want, play(at), opts); diff != "" {
+			t.Fatalf("restarted before contacts %v (-want +got):\n%s", at, diff)
+		}
+	}
+}
+
+func TestRestoreRefusesWhatItCannotRead(t *testing.T) {
+	d, err := New(DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := d.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range [][]byte{nil, []byte("no state"), good[:len(good)/2]} {
+		if err := d.Restore(b); !errors.Is(err, ErrState) {
+			t.Errorf("restoring %d bytes: %v, want ErrState", len(b), err)
 		}
 	}
 }

@@ -159,7 +159,7 @@ func (d *Detector) closeTo(to int64, report func(weir.Finding)) {
 // whole days without contacts cost nothing.
 func (d *Detector) quiet(t int64) bool {
 	for _, r := range d.res {
-		if r.last > t-int64(day.window())-day.slot() {
+		if r.Last > t-int64(day.window())-day.slot() {
 			return false
 		}
 	}
@@ -293,7 +293,7 @@ func (d *Detector) Stats() Stats {
 	s := d.stats
 	s.Resources, s.Pairs = len(d.res), d.pairs
 	for _, r := range d.res {
-		s.MaxShed = max(s.MaxShed, int(r.level[0]), int(r.level[1]))
+		s.MaxShed = max(s.MaxShed, int(r.Level[0]), int(r.Level[1]))
 	}
 	return s
 }
@@ -304,7 +304,7 @@ func (d *Detector) jitter(threshold float64, r *resource, f family) float64 {
 	if d.cfg.Salt == 0 {
 		return threshold
 	}
-	h := mix(d.cfg.Salt ^ r.key ^ uint64(f)*0x9e3779b97f4a7c15)
+	h := mix(d.cfg.Salt ^ r.Key ^ uint64(f)*0x9e3779b97f4a7c15)
 	return threshold * (1 + 0.15*float64(h>>11)/(1<<53))
 }
 

@@ -8,15 +8,15 @@ import (
 
 // episodeKey names an episode within a resource.
 type episodeKey struct {
-	typ weir.AlertType
-	key string
+	Typ weir.AlertType
+	Key string
 }
 
 // episode is what the rules need to know of a running alert: whether it is
 // open, so that its traffic teaches nothing, and what was already reported.
 type episode struct {
-	last  int64 // newest evidence reported
-	until int64 // end of the quiet time
+	Last  int64 // newest evidence reported
+	Until int64 // end of the quiet time
 }
 
 // maxEpisodes bounds the open episodes of a resource (section 9).
@@ -24,8 +24,8 @@ const maxEpisodes = 64
 
 // isOpen reports whether an episode is running at time t.
 func (r *resource) isOpen(k episodeKey, t int64) bool {
-	e := r.episodes[k]
-	return e != nil && e.until > t
+	e := r.Episodes[k]
+	return e != nil && e.Until > t
 }
 
 // fire reports a finding unless it brings no evidence that was not reported
@@ -35,19 +35,19 @@ func (r *resource) fire(d *Detector, f weir.Finding, emit func(weir.Finding)) {
 		return
 	}
 	k := episodeKey{f.Type, f.Key}
-	e := r.episodes[k]
-	if e != nil && f.Last <= e.last {
+	e := r.Episodes[k]
+	if e != nil && f.Last <= e.Last {
 		return
 	}
 	if e == nil {
 		if r.openCount(f.At) >= maxEpisodes {
-			r.limited++
+			r.Limited++
 			return
 		}
 		e = &episode{}
-		r.episodes[k] = e
+		r.Episodes[k] = e
 	}
-	e.last, e.until = f.Last, f.Last+nanos(f.Quiet)
+	e.Last, e.Until = f.Last, f.Last+nanos(f.Quiet)
 	// Cloud flow logs show private addresses; people know the front-end one.
 	if slices.Contains(f.Resource.PrivateAddresses, f.Own) && len(f.Resource.Addresses) > 0 {
 		if f.Facts == nil {
@@ -63,8 +63,8 @@ func (r *resource) fire(d *Detector, f weir.Finding, emit func(weir.Finding)) {
 
 func (r *resource) openCount(t int64) int {
 	n := 0
-	for _, e := range r.episodes {
-		if e.until > t {
+	for _, e := range r.Episodes {
+		if e.Until > t {
 			n++
 		}
 	}
@@ -73,9 +73,9 @@ func (r *resource) openCount(t int64) int {
 
 // pruneEpisodes forgets episodes that can neither run on nor reopen.
 func (r *resource) pruneEpisodes(t int64) {
-	for k, e := range r.episodes {
-		if t-e.until > int64(day.window())+day.slot() {
-			delete(r.episodes, k)
+	for k, e := range r.Episodes {
+		if t-e.Until > int64(day.window())+day.slot() {
+			delete(r.Episodes, k)
 		}
 	}
 }

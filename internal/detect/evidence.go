@@ -14,11 +14,11 @@ import (
 // finding starts a finding of an activity with what all kinds share.
 func (a *activity) finding(r *resource, typ weir.AlertType, h horizon, t int64) weir.Finding {
 	f := weir.Finding{
-		Type: typ, Resource: r.res, Own: a.ownAddr(), Direction: weir.Incoming,
-		Service: a.svc.name, Port: a.key.port.port, Proto: a.key.port.proto,
+		Type: typ, Resource: r.Res, Own: a.ownAddr(), Direction: weir.Incoming,
+		Service: a.svc.name, Port: a.Key.Port.Port, Proto: a.Key.Port.Proto,
 		At: t, Window: h.window(),
 	}
-	if a.key.out {
+	if a.Key.Out {
 		f.Direction = weir.Outgoing
 	}
 	return f
@@ -37,7 +37,7 @@ const smallN = 64
 // samplingOf estimates the true number of connections behind what was seen,
 // with a 95 % interval. Without a known rate it estimates nothing (P23).
 func (a *activity) samplingOf(s *seen) weir.Sampling {
-	out := weir.Sampling{Rate: s.n, Source: s.c.source}
+	out := weir.Sampling{Rate: s.n, Source: s.c.Source}
 	set := func(est, lo, hi float64) {
 		est, lo, hi = math.Max(est, float64(s.y)), math.Max(lo, float64(s.y)), math.Max(hi, float64(s.y))
 		out.Estimate, out.Low95, out.High95 = &est, &lo, &hi
@@ -48,13 +48,13 @@ func (a *activity) samplingOf(s *seen) weir.Sampling {
 		n := float64(s.c.connections())
 		set(n, n, n)
 	case s.n < smallN && s.c.has(weir.HasFlags):
-		est := baseline.C2(s.n, s.c.recs, s.c.synRec)
+		est := baseline.C2(s.n, s.c.Recs, s.c.SynRec)
 		sd := secondMomentSD(s.n, a.svc.k) * math.Sqrt(est)
 		set(est, est-1.96*sd, est+1.96*sd)
 	default:
-		lo, hi := baseline.PoissonInterval95(s.c.xf)
+		lo, hi := baseline.PoissonInterval95(s.c.Xf)
 		n := float64(s.n)
-		set(baseline.CPkt(s.n, s.c.xf, a.svc.k), n*lo/a.svc.k, n*hi/a.svc.k)
+		set(baseline.CPkt(s.n, s.c.Xf, a.svc.k), n*lo/a.svc.k, n*hi/a.svc.k)
 	}
 	return out
 }
@@ -71,14 +71,14 @@ func secondMomentSD(n uint32, k float64) float64 {
 // quiet returns the quiet time that ends an episode, longer where sampling is
 // so thin that a running attack shows only now and then (section 9).
 func (a *activity) quiet(s *seen, base time.Duration) time.Duration {
-	if s.exact || s.c.last <= s.c.first {
+	if s.exact || s.c.Last <= s.c.First {
 		return base
 	}
-	return baseline.QEff(base, float64(s.c.xf)/(float64(s.c.last-s.c.first)/1e9))
+	return baseline.QEff(base, float64(s.c.Xf)/(float64(s.c.Last-s.c.First)/1e9))
 }
 
 // limits says which tests could not run on this evidence.
-func (a *activity) limits(r *resource, c *counts, phase int) []weir.Limit {
+func (a *activity) limits(r *resource, c *Tally, phase int) []weir.Limit {
 	var l []weir.Limit
 	add := func(on bool, code string) {
 		if on {
@@ -88,10 +88,10 @@ func (a *activity) limits(r *resource, c *counts, phase int) []weir.Limit {
 	add(!c.has(weir.HasPackets), weir.LimitNoPackets)
 	add(!c.has(weir.HasBytes), weir.LimitNoBytes)
 	add(!c.has(weir.HasFlags), weir.LimitNoFlags)
-	add(r.view.oneWay(), weir.LimitOneWay)
+	add(r.View.oneWay(), weir.LimitOneWay)
 	add(phase == baseline.PhaseCold, weir.LimitColdStart)
 	add(phase == baseline.PhaseWarm, weir.LimitWarming)
-	return append(l, r.limits(a.key.out)...)
+	return append(l, r.limits(a.Key.Out)...)
 }
 
 // limits of the resource as a whole.
@@ -101,10 +101,10 @@ func (r *resource) limits(out bool) []weir.Limit {
 	if out {
 		dir = 1
 	}
-	if r.level[dir] > 0 {
-		l = append(l, weir.Limit{Code: weir.LimitShed, Arg: strconv.Itoa(int(r.level[dir]))})
+	if r.Level[dir] > 0 {
+		l = append(l, weir.Limit{Code: weir.LimitShed, Arg: strconv.Itoa(int(r.Level[dir]))})
 	}
-	if r.degraded {
+	if r.Degraded {
 		l = append(l, weir.Limit{Code: weir.LimitDegraded})
 	}
 	return l
@@ -114,9 +114,9 @@ func (r *resource) limits(out bool) []weir.Limit {
 // slots: minutes for the hour, 24 minutes for the day.
 func (p *pair) seriesOf(h horizon, t int64, expected float64) []weir.Point {
 	return pointsOf(h, t, expected, func(n int64) *[10]uint32 {
-		for i := range p.slots[h] {
-			if p.slots[h][i].n == n {
-				return &p.slots[h][i].series
+		for i := range p.Slots[h] {
+			if p.Slots[h][i].N == n {
+				return &p.Slots[h][i].Series
 			}
 		}
 		return nil
@@ -126,13 +126,13 @@ func (p *pair) seriesOf(h horizon, t int64, expected float64) []weir.Point {
 func crowdSeries(members []seen, h horizon, t int64) []weir.Point {
 	sums := make(map[int64]*[10]uint32)
 	for i := range members {
-		for j := range members[i].p.slots[h] {
-			s := &members[i].p.slots[h][j]
-			if sums[s.n] == nil {
-				sums[s.n] = new([10]uint32)
+		for j := range members[i].p.Slots[h] {
+			s := &members[i].p.Slots[h][j]
+			if sums[s.N] == nil {
+				sums[s.N] = new([10]uint32)
 			}
-			for k, v := range s.series {
-				sums[s.n][k] += v
+			for k, v := range s.Series {
+				sums[s.N][k] += v
 			}
 		}
 	}
@@ -163,9 +163,9 @@ func pointsOf(h horizon, t int64, expected float64, slot func(int64) *[10]uint32
 func crowdRecords(members []seen) []weir.RecordEvidence {
 	var all []hashedRecord
 	for i := range members {
-		all = append(all, members[i].p.records...)
+		all = append(all, members[i].p.Records...)
 	}
-	slices.SortFunc(all, func(x, y hashedRecord) int { return cmp.Compare(x.hash, y.hash) })
+	slices.SortFunc(all, func(x, y hashedRecord) int { return cmp.Compare(x.Hash, y.Hash) })
 	out := make([]weir.RecordEvidence, 0, weir.MaxRecords)
 	for i := range all[:min(len(all), weir.MaxRecords)] {
 		out = append(out, all[i].RecordEvidence)

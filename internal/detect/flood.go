@@ -63,34 +63,34 @@ func reflectorPort(p uint16) bool {
 
 // volume is what one destination got and gave in one pane.
 type volume struct {
-	out, bytes, tcp, in, inBytes uint64
+	Out, Bytes, TCP, In, InBytes uint64
 }
 
 // floodSum is one class of one pane of event time.
 type floodSum struct {
-	dst         map[peerKey]*volume
-	first, last int64
-	nx, nw      uint64
-	noRate      bool
-	source      weir.SamplingSource
-	own         netip.Addr
-	other       uint64 // packets of destinations that were folded away
+	Dst         map[peerKey]*volume
+	First, Last int64
+	Nx, Nw      uint64
+	NoRate      bool
+	Source      weir.SamplingSource
+	Own         netip.Addr
+	Other       uint64 // packets of destinations that were folded away
 }
 
-type floodPane [floodClasses]*floodSum
+type floodPane [floodClasses]floodSum
 
 // floodState follows the outgoing volume of a resource.
 type floodState struct {
-	panes  map[int64]*floodPane
-	rates  [floodClasses]baseline.Rate
-	learnt [floodClasses]int64 // number of the newest pane that was learnt
-	passed [floodClasses][2]int64
-	tiers  [floodClasses]float64
-	known  map[peerKey]int64 // destination → day of first volume
+	Panes  map[int64]*floodPane
+	Rates  [floodClasses]baseline.Rate
+	Learnt [floodClasses]int64 // number of the newest pane that was learnt
+	Passed [floodClasses][2]int64
+	Tiers  [floodClasses]float64
+	Known  map[peerKey]int64 // destination → day of first volume
 }
 
 func newFloodState() floodState {
-	return floodState{panes: make(map[int64]*floodPane), known: make(map[peerKey]int64)}
+	return floodState{Panes: make(map[int64]*floodPane), Known: make(map[peerKey]int64)}
 }
 
 // add takes the volume of one contact. A record longer than a pane is spread
@@ -104,7 +104,7 @@ func (s *floodState) add(d *Detector, r *resource, c *weir.Contact) {
 	last := floorDiv(c.End, pane)
 	if class == floodClasses {
 		// Replies, and other TCP to a destination that is being flooded.
-		if fp := s.panes[last]; fp != nil {
+		if fp := s.Panes[last]; fp != nil {
 			fp.reply(c)
 		}
 		return
@@ -160,74 +160,73 @@ func floodClassOf(c *weir.Contact) (floodClass, uint64) {
 }
 
 func (s *floodState) put(d *Detector, r *resource, class floodClass, c *weir.Contact, pane int64, syn, n, bytes uint64) {
-	fp := s.panes[pane]
+	fp := s.Panes[pane]
 	if fp == nil {
 		fp = &floodPane{}
-		s.panes[pane] = fp
+		s.Panes[pane] = fp
 		if d.floodDue[pane] == nil {
 			d.floodDue[pane] = make(map[uint64]bool)
 		}
-		d.floodDue[pane][r.key] = true
+		d.floodDue[pane][r.Key] = true
 	}
-	sum := fp[class]
-	if sum == nil {
-		sum = &floodSum{dst: make(map[peerKey]*volume), first: c.Start}
-		fp[class] = sum
+	sum := &fp[class]
+	if sum.Dst == nil {
+		*sum = floodSum{Dst: make(map[peerKey]*volume), First: c.Start}
 	}
 	start := max(c.Start, pane*int64(d.cfg.Pane))
-	sum.first, sum.last = min(max(sum.first, pane*int64(d.cfg.Pane)), start), max(sum.last, min(c.End, (pane+1)*int64(d.cfg.Pane)))
-	sum.nw, sum.nx = sum.nw+n, sum.nx+n*uint64(c.Sampling)
-	sum.noRate, sum.source, sum.own = sum.noRate || c.Sampling == 0, max(sum.source, c.SamplingSource), c.Own.Addr()
+	sum.First, sum.Last = min(max(sum.First, pane*int64(d.cfg.Pane)), start), max(sum.Last, min(c.End, (pane+1)*int64(d.cfg.Pane)))
+	sum.Nw, sum.Nx = sum.Nw+n, sum.Nx+n*uint64(c.Sampling)
+	sum.NoRate, sum.Source, sum.Own = sum.NoRate || c.Sampling == 0, max(sum.Source, c.SamplingSource), c.Own.Addr()
 	k := peerOf(c.Peer.Addr())
-	v := sum.dst[k]
+	v := sum.Dst[k]
 	if v == nil {
-		if len(sum.dst) >= floodDsts {
+		if len(sum.Dst) >= floodDsts {
 			sum.fold()
 		}
 		v = &volume{}
-		sum.dst[k] = v
+		sum.Dst[k] = v
 	}
-	v.out, v.bytes = v.out+n, v.bytes+bytes
+	v.Out, v.Bytes = v.Out+n, v.Bytes+bytes
 	// What was no part of the class, and what came back, counts where the
 	// record ends.
 	if pane == floorDiv(c.End, int64(d.cfg.Pane)) {
-		v.in, v.inBytes = v.in+c.In.Packets, v.inBytes+c.In.Bytes
+		v.In, v.InBytes = v.In+c.In.Packets, v.InBytes+c.In.Bytes
 		if class == floodSYN {
-			v.tcp += c.Out.Packets - min(syn, c.Out.Packets)
+			v.TCP += c.Out.Packets - min(syn, c.Out.Packets)
 		}
 	}
 	if class == floodSYN {
-		v.tcp += n
+		v.TCP += n
 	}
 }
 
 // fold makes room by giving up the destinations with the least volume.
 func (f *floodSum) fold() {
-	keys := slices.SortedFunc(maps.Keys(f.dst), func(a, b peerKey) int {
-		return cmp.Or(cmp.Compare(f.dst[a].out, f.dst[b].out), a.compare(b))
+	keys := slices.SortedFunc(maps.Keys(f.Dst), func(a, b peerKey) int {
+		return cmp.Or(cmp.Compare(f.Dst[a].Out, f.Dst[b].Out), a.compare(b))
 	})
 	for _, k := range keys[:len(keys)/2] {
-		f.other += f.dst[k].out
-		delete(f.dst, k)
+		f.Other += f.Dst[k].Out
+		delete(f.Dst, k)
 	}
 }
 
 // reply counts what a flooded destination answers, and other TCP towards it.
 func (fp *floodPane) reply(c *weir.Contact) {
 	k := peerOf(c.Peer.Addr())
-	for class, sum := range fp {
-		if sum == nil || sum.dst[k] == nil {
+	for class := range floodClasses {
+		v := fp[class].Dst[k]
+		if v == nil {
 			continue
 		}
-		v := sum.dst[k]
 		switch {
-		case floodClass(class) == floodSYN && c.Proto == weir.ProtoTCP: //nolint:gosec // below floodClasses
-			v.tcp += c.Out.Packets
-			v.in += c.In.Packets
-		case (floodClass(class) == floodUDP || floodClass(class) == floodReflector) && c.Proto == weir.ProtoUDP, //nolint:gosec // as above
-			floodClass(class) == floodICMP && (c.Proto == weir.ProtoICMP || c.Proto == weir.ProtoICMPv6): //nolint:gosec // as above
-			v.in += c.In.Packets
-			v.inBytes += c.In.Bytes
+		case class == floodSYN && c.Proto == weir.ProtoTCP:
+			v.TCP += c.Out.Packets
+			v.In += c.In.Packets
+		case (class == floodUDP || class == floodReflector) && c.Proto == weir.ProtoUDP,
+			class == floodICMP && (c.Proto == weir.ProtoICMP || c.Proto == weir.ProtoICMPv6):
+			v.In += c.In.Packets
+			v.InBytes += c.In.Bytes
 		}
 	}
 }
@@ -235,19 +234,19 @@ func (fp *floodPane) reply(c *weir.Contact) {
 // floodRule judges the volume of one pane, once all records that may reach back
 // into it have come.
 func (r *resource) floodRule(d *Detector, pane int64, emit func(weir.Finding)) {
-	s := &r.flood
-	fp := s.panes[pane]
-	delete(s.panes, pane)
-	if fp == nil || r.res == nil {
+	s := &r.Flood
+	fp := s.Panes[pane]
+	delete(s.Panes, pane)
+	if fp == nil || r.Res == nil {
 		return
 	}
 	end := (pane + 1) * int64(d.cfg.Pane)
 	for class := range floodClasses {
-		sum := fp[class]
-		if sum == nil || sum.nw == 0 {
+		sum := &fp[class]
+		if sum.Nw == 0 {
 			continue
 		}
-		if sum.noRate {
+		if sum.NoRate {
 			continue // no rate, no rate of packets (P23)
 		}
 		r.judgeFlood(d, class, sum, pane, end, emit)
@@ -264,9 +263,9 @@ type flood struct {
 }
 
 func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane, end int64, emit func(weir.Finding)) {
-	s := &r.flood
+	s := &r.Flood
 	fam := &d.fam[famDDoS]
-	n := uint32(max((sum.nx+sum.nw/2)/sum.nw, 1)) //nolint:gosec // a mean of 32-bit values
+	n := uint32(max((sum.Nx+sum.Nw/2)/sum.Nw, 1)) //nolint:gosec // a mean of 32-bit values
 	ev := sum.collect(class)
 	seconds := d.cfg.Pane.Seconds()
 	rate := baseline.RateLower(n, ev.x, seconds)
@@ -276,7 +275,7 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 	}
 	exposure := 1 / float64(n)
 	s.catchUp(class, pane, d.cfg.Pane)
-	base := &s.rates[class]
+	base := &s.Rates[class]
 	phase := base.Phase(end, d.cfg.LearnCold, d.cfg.LearnWarm)
 	surprise := base.Surprise(ev.x, exposure, baseline.Prior{})
 	need := fam.Threshold
@@ -296,14 +295,14 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 		}
 	}
 	pass := hit && (phase == baseline.PhaseCold || surprise >= need) && ev.fits(class, r)
-	prev := s.passed[class]
+	prev := s.Passed[class]
 	if pass {
-		s.passed[class] = [2]int64{pane + 1, prev[0]}
+		s.Passed[class] = [2]int64{pane + 1, prev[0]}
 	}
 	key := episodeKey{weir.DDoS, "flood"}
 	if !r.isOpen(key, end) && !pass {
 		base.Update(float64(ev.x), exposure, d.cfg.Pane, end, baseline.Prior{})
-		s.learnt[class] = pane
+		s.Learnt[class] = pane
 	}
 	// Two of three consecutive panes.
 	if !pass || prev[0] == 0 || pane+1-prev[0] > 2 {
@@ -364,22 +363,22 @@ func floodFloor(class floodClass, rate, bits, scale float64) (float64, weir.Unit
 // collect sums the destinations that take part.
 func (f *floodSum) collect(class floodClass) flood {
 	var ev flood
-	for _, k := range slices.SortedFunc(maps.Keys(f.dst), peerKey.compare) {
-		v := f.dst[k]
-		ev.all += v.out
-		if class == floodSYN && float64(v.out) < 0.5*float64(v.tcp) {
+	for _, k := range slices.SortedFunc(maps.Keys(f.Dst), peerKey.compare) {
+		v := f.Dst[k]
+		ev.all += v.Out
+		if class == floodSYN && float64(v.Out) < 0.5*float64(v.TCP) {
 			continue // connections that go on
 		}
 		ev.keys = append(ev.keys, k)
-		ev.x, ev.tcp, ev.in = ev.x+v.out, ev.tcp+max(v.tcp, v.out), ev.in+v.in
-		ev.bytes, ev.inBytes = ev.bytes+v.bytes, ev.inBytes+v.inBytes
+		ev.x, ev.tcp, ev.in = ev.x+v.Out, ev.tcp+max(v.TCP, v.Out), ev.in+v.In
+		ev.bytes, ev.inBytes = ev.bytes+v.Bytes, ev.inBytes+v.InBytes
 	}
-	ev.all += f.other
-	slices.SortStableFunc(ev.keys, func(a, b peerKey) int { return cmp.Compare(f.dst[b].out, f.dst[a].out) })
+	ev.all += f.Other
+	slices.SortStableFunc(ev.keys, func(a, b peerKey) int { return cmp.Compare(f.Dst[b].Out, f.Dst[a].Out) })
 	sum := uint64(0)
 	for i := range ev.top {
 		if i < len(ev.keys) {
-			sum += f.dst[ev.keys[i]].out
+			sum += f.Dst[ev.keys[i]].Out
 		}
 		ev.top[i] = sum
 	}
@@ -394,7 +393,7 @@ func (ev *flood) fits(class floodClass, r *resource) bool {
 	}
 	switch class {
 	case floodSYN:
-		return baseline.BetaLCB95(ev.x, ev.tcp) >= floodSynShare && (!r.view.ok() || reply)
+		return baseline.BetaLCB95(ev.x, ev.tcp) >= floodSynShare && (!r.View.ok() || reply)
 	case floodReflector:
 		return float64(ev.bytes) >= floodReflLen*float64(ev.x) &&
 			float64(ev.bytes) >= floodReflRatio*float64(ev.inBytes) && ev.share(1) >= floodReflShare
@@ -416,36 +415,33 @@ func (s *floodState) novel(keys []peerKey, t int64) bool {
 	if len(keys) == 0 {
 		return false
 	}
-	first, ok := s.known[keys[0]]
+	first, ok := s.Known[keys[0]]
 	return !ok || first == floorDiv(t, int64(day.window()))
 }
 
 // learnDestinations notes the main destinations of a pane; the set is bounded.
 func (s *floodState) learnDestinations(fp *floodPane, t int64) {
 	today := floorDiv(t, int64(day.window()))
-	for _, sum := range fp {
-		if sum == nil {
-			continue
-		}
-		ev := sum.collect(floodUDP)
+	for i := range fp {
+		ev := fp[i].collect(floodUDP)
 		for _, k := range ev.keys[:min(len(ev.keys), floodVictims)] {
-			if _, ok := s.known[k]; !ok && len(s.known) < floodDsts {
-				s.known[k] = today
+			if _, ok := s.Known[k]; !ok && len(s.Known) < floodDsts {
+				s.Known[k] = today
 			}
 		}
 	}
-	for k, first := range s.known {
+	for k, first := range s.Known {
 		if today-first > 14 {
-			delete(s.known, k)
+			delete(s.Known, k)
 		}
 	}
 }
 
 // catchUp learns the panes without volume since the last one learnt.
 func (s *floodState) catchUp(class floodClass, pane int64, width time.Duration) {
-	if last := s.learnt[class]; last > 0 && pane > last+1 {
-		s.rates[class].UpdateIdle(pane-last-1, 1, width, pane*int64(width))
-		s.learnt[class] = pane - 1
+	if last := s.Learnt[class]; last > 0 && pane > last+1 {
+		s.Rates[class].UpdateIdle(pane-last-1, 1, width, pane*int64(width))
+		s.Learnt[class] = pane - 1
 	}
 }
 
@@ -454,10 +450,10 @@ func (r *resource) flooding(t int64) bool { return r.isOpen(episodeKey{weir.DDoS
 
 func (r *resource) floodFinding(d *Detector, class floodClass, sum *floodSum, ev *flood, n uint32, rate float64, end int64) weir.Finding {
 	f := weir.Finding{
-		Type: weir.DDoS, Resource: r.res, Own: sum.own, Direction: weir.Outgoing, Key: "flood",
-		At: end, First: sum.first, Last: sum.last, Quiet: floodQuiet, Window: 3 * d.cfg.Pane,
+		Type: weir.DDoS, Resource: r.Res, Own: sum.Own, Direction: weir.Outgoing, Key: "flood",
+		At: end, First: sum.First, Last: sum.Last, Quiet: floodQuiet, Window: 3 * d.cfg.Pane,
 		Unit: weir.UnitPacketsPerS, Observed: rate, Count: ev.x,
-		Sampling: weir.Sampling{Rate: n, Source: sum.source},
+		Sampling: weir.Sampling{Rate: n, Source: sum.Source},
 		Facts:    map[string]string{"class": floodNames[class], "destinations": strconv.Itoa(len(ev.keys))},
 	}
 	switch class {
@@ -477,23 +473,23 @@ func (r *resource) floodFinding(d *Detector, class floodClass, sum *floodSum, ev
 	f.Sampling.Estimate, f.Sampling.Low95, f.Sampling.High95 = &est, &low, &high
 	counts := make([]uint64, len(ev.keys))
 	for i, k := range ev.keys {
-		counts[i] = sum.dst[k].out
+		counts[i] = sum.Dst[k].Out
 	}
 	f.Facts["concentration"] = strconv.FormatFloat(baseline.Concentration(counts), 'f', 4, 64)
 	covered := uint64(0)
 	for i, k := range ev.keys {
-		v := sum.dst[k]
-		big := float64(v.out) >= victimShare*float64(ev.all)
+		v := sum.Dst[k]
+		big := float64(v.Out) >= victimShare*float64(ev.all)
 		if !big && i >= 3 || i >= floodVictims || float64(covered) >= victimCover*float64(ev.all) {
 			break
 		}
 		if !big {
 			f.Facts["spread"] = "true"
 		}
-		covered += v.out
+		covered += v.Out
 		f.Peers = append(f.Peers, weir.PeerEvidence{
-			Address: k.addr(), Packets: v.out, Bytes: v.bytes, Lower: baseline.RateLower(n, v.out, d.cfg.Pane.Seconds()),
-			First: sum.first, Last: sum.last,
+			Address: k.addr(), Packets: v.Out, Bytes: v.Bytes, Lower: baseline.RateLower(n, v.Out, d.cfg.Pane.Seconds()),
+			First: sum.First, Last: sum.Last,
 		})
 	}
 	if p, ok := carpet(sum, ev); ok {
@@ -512,9 +508,9 @@ func carpet(sum *floodSum, ev *flood) (netip.Prefix, bool) {
 		if !a.Is4() {
 			return netip.Prefix{}, false
 		}
-		nets[netip.PrefixFrom(a, 24).Masked()] += sum.dst[k].out
+		nets[netip.PrefixFrom(a, 24).Masked()] += sum.Dst[k].Out
 	}
-	if len(ev.keys) == 0 || float64(sum.dst[ev.keys[0]].out) >= victimShare*float64(ev.all) {
+	if len(ev.keys) == 0 || float64(sum.Dst[ev.keys[0]].Out) >= victimShare*float64(ev.all) {
 		return netip.Prefix{}, false
 	}
 	for p, n := range nets {

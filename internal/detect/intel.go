@@ -138,15 +138,15 @@ type sighting struct {
 type intelState struct {
 	pane   map[peerKey]*sighting
 	own    map[netip.Addr]*ownSighting
-	groups map[string]*c2Group
+	Groups map[string]*c2Group
 }
 
 // c2Group is an alert in the making: one family, or one feed without families.
 type c2Group struct {
-	peers map[peerKey]*weir.PeerEvidence
-	first int64
-	last  int64
-	ports map[portKey]uint64
+	Peers map[peerKey]*weir.PeerEvidence
+	First int64
+	Last  int64
+	Ports map[portKey]uint64
 }
 
 type ownSighting struct {
@@ -157,7 +157,7 @@ type ownSighting struct {
 }
 
 func newIntelState() intelState {
-	return intelState{pane: make(map[peerKey]*sighting), own: make(map[netip.Addr]*ownSighting), groups: make(map[string]*c2Group)}
+	return intelState{pane: make(map[peerKey]*sighting), own: make(map[netip.Addr]*ownSighting), Groups: make(map[string]*c2Group)}
 }
 
 func (s *intelState) begin() {
@@ -239,9 +239,9 @@ func (p *sighting) note(c *weir.Contact, ses *session) {
 		}
 	}
 	rec := evidenceOf(c)
-	keep := pair{records: p.records}
+	keep := pair{Records: p.records}
 	keep.keepRecord(rec, recordHash(&rec))
-	p.records = keep.records
+	p.records = keep.Records
 }
 
 // says reports whether own packets of a session that the peer opened say more
@@ -266,14 +266,14 @@ func says(c *weir.Contact, ses *session) bool {
 
 // intelRules runs the two intelligence rules at the end of a pane.
 func (r *resource) intelRules(d *Detector, t int64, emit func(weir.Finding)) {
-	s := &r.intel
+	s := &r.Intel
 	for _, k := range slices.SortedFunc(maps.Keys(s.pane), peerKey.compare) {
 		p := s.pane[k]
 		if p.allowed {
 			continue
 		}
 		r.c2(d, k, p, t, emit)
-		r.block.addIntel(r, p, t)
+		r.Block.addIntel(r, p, t)
 	}
 	for _, a := range slices.SortedFunc(maps.Keys(s.own), netip.Addr.Compare) {
 		r.infected(d, a, s.own[a], t, emit)
@@ -304,7 +304,7 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 	score, portMatch := 0.0, false
 	var ports []uint16
 	for key := range p.ports {
-		ports = append(ports, key.port)
+		ports = append(ports, key.Port)
 	}
 	slices.Sort(ports)
 	for _, port := range ports {
@@ -330,23 +330,23 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 	if p.verdict.Benign() && !portMatch || p.udpOnly && !portMatch {
 		return
 	}
-	if r.res.HasRole("resolver", "dns", "mail", "crawler", "proxy", "threat-intel") && (path != "a" || !portMatch) {
+	if r.Res.HasRole("resolver", "dns", "mail", "crawler", "proxy", "threat-intel") && (path != "a" || !portMatch) {
 		return
 	}
 	name := strings.ToLower(best.Family)
 	if name == "" {
 		name = familyUnlabeled + "|" + best.Source
 	}
-	g := r.intel.groups[name]
-	if g == nil || t-g.last > int64(c2Quiet) {
-		g = &c2Group{peers: make(map[peerKey]*weir.PeerEvidence), ports: make(map[portKey]uint64), first: p.first}
-		r.intel.groups[name] = g
+	g := r.Intel.Groups[name]
+	if g == nil || t-g.Last > int64(c2Quiet) {
+		g = &c2Group{Peers: make(map[peerKey]*weir.PeerEvidence), Ports: make(map[portKey]uint64), First: p.first}
+		r.Intel.Groups[name] = g
 	}
 	g.merge(k, p)
 	f := weir.Finding{
-		Type: weir.CommunicationWithC2, Resource: r.res, Own: p.own, Direction: weir.Outgoing, Key: name,
-		At: t, First: g.first, Last: g.last, Quiet: c2Quiet, Window: d.cfg.Pane,
-		Unit: weir.UnitScore, Observed: score, Threshold: scoreThreshold, Count: uint64(len(g.peers)),
+		Type: weir.CommunicationWithC2, Resource: r.Res, Own: p.own, Direction: weir.Outgoing, Key: name,
+		At: t, First: g.First, Last: g.Last, Quiet: c2Quiet, Window: d.cfg.Pane,
+		Unit: weir.UnitScore, Observed: score, Threshold: scoreThreshold, Count: uint64(len(g.Peers)),
 		Sampling: weir.Sampling{Rate: p.rate, Source: p.source},
 		Intel:    intelEvidence(p.verdict, t),
 		Facts:    map[string]string{"path": path, "portMatch": strconv.FormatBool(portMatch)},
@@ -358,7 +358,7 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 	if portMatch {
 		conf = append(conf, c2PortBonus)
 	}
-	if len(g.peers) > 1 {
+	if len(g.Peers) > 1 {
 		conf = append(conf, c2RepeatBonus)
 	}
 	f.Confidence = baseline.CombineConfidence(conf...)
@@ -379,27 +379,27 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 const maxGroupPeers = 1024
 
 func (g *c2Group) merge(k peerKey, p *sighting) {
-	e := g.peers[k]
+	e := g.Peers[k]
 	if e == nil {
-		if len(g.peers) >= maxGroupPeers {
+		if len(g.Peers) >= maxGroupPeers {
 			return
 		}
 		e = &weir.PeerEvidence{Address: p.peer, First: p.first}
-		g.peers[k] = e
+		g.Peers[k] = e
 	}
 	e.Packets, e.Bytes, e.Connections = e.Packets+p.packets, e.Bytes+p.bytes, e.Connections+p.connections
 	e.First, e.Last = min(e.First, p.first), max(e.Last, p.last)
 	e.Lower = float64(e.Connections)
-	g.first, g.last = min(g.first, p.first), max(g.last, p.last)
+	g.First, g.Last = min(g.First, p.first), max(g.Last, p.last)
 	for port, n := range p.ports {
-		g.ports[port] += n
+		g.Ports[port] += n
 	}
 }
 
 // fill puts peers and ports of a group into a finding.
 func (g *c2Group) fill(d *Detector, f *weir.Finding) {
-	f.Peers = topPeers(g.peers, weir.MaxPeers)
-	f.Ports = portCounts(d, g.ports)
+	f.Peers = topPeers(g.Peers, weir.MaxPeers)
+	f.Ports = portCounts(d, g.Ports)
 	if len(f.Ports) > 0 {
 		f.Port, f.Service = f.Ports[0].Port, f.Ports[0].Service
 	}
@@ -416,11 +416,11 @@ func topPeers(m map[peerKey]*weir.PeerEvidence, most int) []weir.PeerEvidence {
 
 func portCounts(d *Detector, m map[portKey]uint64) []weir.PortCount {
 	keys := slices.SortedFunc(maps.Keys(m), func(a, b portKey) int {
-		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a.proto, b.proto), cmp.Compare(a.port, b.port))
+		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
 	})
 	var out []weir.PortCount
 	for _, k := range keys[:min(len(keys), weir.MaxPorts)] {
-		out = append(out, weir.PortCount{Port: k.port, Protocol: protoName(k.proto), Service: d.serviceName(k.proto, k.port), Count: m[k]})
+		out = append(out, weir.PortCount{Port: k.Port, Protocol: protoName(k.Proto), Service: d.serviceName(k.Proto, k.Port), Count: m[k]})
 	}
 	return out
 }
@@ -442,14 +442,14 @@ func (r *resource) infected(d *Detector, own netip.Addr, o *ownSighting, t int64
 		if seen == 0 {
 			seen = o.last
 		}
-		if t-seen > int64(infectedFresh) || score < scoreThreshold || seen < r.res.Since {
+		if t-seen > int64(infectedFresh) || score < scoreThreshold || seen < r.Res.Since {
 			continue
 		}
-		if r.res.SinceUnknown && !r.conficker() {
+		if r.Res.SinceUnknown && !r.conficker() {
 			continue // the report may be about an earlier holder of the address
 		}
 		f := weir.Finding{
-			Type: weir.ResourceIPMalicious, Resource: r.res, Own: own, Direction: weir.Outgoing,
+			Type: weir.ResourceIPMalicious, Resource: r.Res, Own: own, Direction: weir.Outgoing,
 			Key: own.String() + "|" + name, At: t, First: o.first, Last: o.last, Quiet: infectedQuiet, Window: day.window(),
 			Unit: weir.UnitScore, Observed: score, Threshold: scoreThreshold, Count: 1,
 			Sampling:   weir.Sampling{Rate: o.rate, Source: o.source},
@@ -460,7 +460,7 @@ func (r *resource) infected(d *Detector, own netip.Addr, o *ownSighting, t int64
 		if r.conficker() {
 			f.Confidence = baseline.CombineConfidence(f.Confidence, 0.5)
 		}
-		if r.res.SinceUnknown {
+		if r.Res.SinceUnknown {
 			f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitLeaseUnknown})
 		}
 		r.fireHourly(d, f, t, emit)
@@ -471,14 +471,14 @@ func (r *resource) infected(d *Detector, own netip.Addr, o *ownSighting, t int64
 // conficker reports the behaviour that corroborates a report: a sweep of
 // tcp/445 with at least 8 targets (section 8.2 (i)).
 func (r *resource) conficker() bool {
-	e := r.scan.sweeps[portKey{weir.ProtoTCP, 445}]
-	return e != nil && e.cusum.Alarm() && len(e.targets) >= 8
+	e := r.Scan.Sweeps[portKey{weir.ProtoTCP, 445}]
+	return e != nil && e.Cusum.Alarm() && len(e.Targets) >= 8
 }
 
 // fireHourly reports a finding whose evidence is renewed by any traffic at most
 // once an hour.
 func (r *resource) fireHourly(d *Detector, f weir.Finding, t int64, emit func(weir.Finding)) {
-	if e := r.episodes[episodeKey{f.Type, f.Key}]; e != nil && t-e.last < int64(time.Hour) {
+	if e := r.Episodes[episodeKey{f.Type, f.Key}]; e != nil && t-e.Last < int64(time.Hour) {
 		return
 	}
 	r.fire(d, f, emit)

@@ -59,7 +59,7 @@ func (a *activity) pairPrior(f *settings) baseline.Prior {
 // ownPrior is the prior of a known peer's own history: what new peers do here,
 // with the weight of a single window.
 func (a *activity) ownPrior(h horizon, p baseline.Prior) baseline.Prior {
-	return baseline.Prior{A0: a.newPeer[h].Mean(p), B0: 1}
+	return baseline.Prior{A0: a.NewPeer[h].Mean(p), B0: 1}
 }
 
 // verdict is a pair that the rule alerts on, with the numbers of the decision.
@@ -81,39 +81,39 @@ type verdict struct {
 func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int64) (v verdict, ok bool) {
 	fam := &d.fam[a.svc.family]
 	m := fam.floor(h)
-	if a.svc.family == famSSH && !a.key.out && r.res.HasRole("git") {
+	if a.svc.family == famSSH && !a.Key.Out && r.Res.HasRole("git") {
 		m *= gitFactor
 	}
-	if a.key.out && honeypot(s.p.intel) {
+	if a.Key.Out && honeypot(s.p.Intel) {
 		m = math.Max(m/3, 1)
 	}
-	if s.n == 0 || s.p.allowed || !a.key.out && s.p.isOwn || s.lower < m {
+	if s.n == 0 || s.p.Allowed || !a.Key.Out && s.p.IsOwn || s.lower < m {
 		return v, false
 	}
 	if !a.guessing(r, s, m) || a.guarded(r, s) {
 		return v, false
 	}
 	prior := a.pairPrior(fam)
-	rate, regular := a.newPeer[h], s.p.regular(t)
-	if regular && s.p.own[h].Windows > 0 {
-		rate, prior = s.p.own[h], a.ownPrior(h, prior)
+	rate, regular := a.NewPeer[h], s.p.regular(t)
+	if regular && s.p.Own[h].Windows > 0 {
+		rate, prior = s.p.Own[h], a.ownPrior(h, prior)
 	}
 	e := a.expose(s.n)
 	v = verdict{
 		s: s, info: rate, prior: prior, floor: m,
 		surprise: rate.Surprise(s.y, e, prior), expected: rate.Mean(prior) * e,
-		phase: a.newPeer[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm),
-		intel: badScore(s.p.intel, t),
+		phase: a.NewPeer[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm),
+		intel: badScore(s.p.Intel, t),
 	}
 	base := fam.Threshold
 	if base == 0 {
 		base = pairThreshold
 	}
 	need := d.jitter(base+fam.add+phaseAdd(v.phase), r, a.svc.family)
-	if a.svc.family == famSQL && (s.c.xr == 0 || !s.c.has(weir.HasPackets|weir.HasBytes)) {
+	if a.svc.family == famSQL && (s.c.Xr == 0 || !s.c.has(weir.HasPackets|weir.HasBytes)) {
 		// Without server lengths a login storm and an application without a
 		// connection pool look alike.
-		if regular || s.p.isOwn {
+		if regular || s.p.IsOwn {
 			return v, false
 		}
 		need = math.Max(need, sqlBlindS)
@@ -174,22 +174,22 @@ func (a *activity) storm(s seen, m float64) bool {
 	if d < stormPorts {
 		return false
 	}
-	packets := s.c.has(weir.HasPackets) && s.c.xf > 0
-	if packets && float64(d)/float64(s.c.xf) < stormShare*baseline.RhoExpected(s.n, a.svc.k) &&
+	packets := s.c.has(weir.HasPackets) && s.c.Xf > 0
+	if packets && float64(d)/float64(s.c.Xf) < stormShare*baseline.RhoExpected(s.n, a.svc.k) &&
 		(!s.exact || s.lower < signatureFactor*m) {
 		return false
 	}
 	if s.exact {
 		n := s.connections()
-		return n > 0 && float64(s.c.within) >= stormShare*float64(n)
+		return n > 0 && float64(s.c.Within) >= stormShare*float64(n)
 	}
 	if !packets {
 		return true
 	}
-	if baseline.SessionBound(d, s.c.xf) >= gateSessions {
+	if baseline.SessionBound(d, s.c.Xf) >= gateSessions {
 		return true
 	}
-	return s.c.has(weir.HasFlags) && baseline.ControlLLR(s.c.ctl, s.c.xf-min(s.c.ctl, s.c.xf)) >= gateOdds
+	return s.c.has(weir.HasFlags) && baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf)) >= gateOdds
 }
 
 // scanlike tells a scan, whose packets are SYNs that nobody answers.
@@ -201,26 +201,26 @@ func (a *activity) scanlike(r *resource, s seen) bool {
 	if a.svc.family == famSQL {
 		limit = scanShareSQL
 	}
-	q := float64(s.c.xr) / math.Max(float64(s.c.xf+s.c.xr), 1)
-	if s.c.has(weir.HasFlags) && baseline.BetaLCB95(s.c.syn, s.c.xf) > limit {
+	q := float64(s.c.Xr) / math.Max(float64(s.c.Xf+s.c.Xr), 1)
+	if s.c.has(weir.HasFlags) && baseline.BetaLCB95(s.c.Syn, s.c.Xf) > limit {
 		// Short refused logins to RDP answer every packet: keep them in.
 		if a.svc.family != famRDP || s.exact || q < replyRDP {
 			return true
 		}
 	}
-	return r.view.ok() && baseline.BetaUCB95(s.c.xr, s.c.xf+s.c.xr) < replyNone
+	return r.View.ok() && baseline.BetaUCB95(s.c.Xr, s.c.Xf+s.c.Xr) < replyNone
 }
 
 // sizeFits tells logins from transfers by the mean client packet.
 func (a *activity) sizeFits(s seen) bool {
-	if !s.c.has(weir.HasPackets|weir.HasBytes) || s.c.xf == 0 {
+	if !s.c.has(weir.HasPackets|weir.HasBytes) || s.c.Xf == 0 {
 		return true
 	}
-	if float64(s.c.bf)/float64(s.c.xf) > a.svc.lenMax {
+	if float64(s.c.Bf)/float64(s.c.Xf) > a.svc.lenMax {
 		return false
 	}
-	if a.svc.family == famSQL && s.c.xr > 0 {
-		return float64(s.c.br)/float64(s.c.xr) <= sqlServerLen
+	if a.svc.family == famSQL && s.c.Xr > 0 {
+		return float64(s.c.Br)/float64(s.c.Xr) <= sqlServerLen
 	}
 	return true
 }
@@ -229,20 +229,20 @@ func (a *activity) sizeFits(s seen) bool {
 // within one second, which no login survives (section 8.3 for the others), mail
 // servers that talk both ways, and clients of file services under sampling.
 func (a *activity) guarded(r *resource, s seen) bool {
-	if s.exact && float64(s.c.burst) >= burstShare*float64(s.connections()) {
+	if s.exact && float64(s.c.Burst) >= burstShare*float64(s.connections()) {
 		return true // a probe that opens everything within one second
 	}
-	if a.svc.name == "SMTP" && a.key.out && a.key.port.port == 25 {
+	if a.svc.name == "SMTP" && a.Key.Out && a.Key.Port.Port == 25 {
 		return true // a relay delivers mail; nobody logs in
 	}
-	if a.svc.name == "SMTP" && !a.key.out {
-		back := r.acts[actKey{true, portKey{weir.ProtoTCP, 25}}]
-		if back != nil && back.pairs[s.p.key] != nil {
+	if a.svc.name == "SMTP" && !a.Key.Out {
+		back := r.Acts[actKey{true, portKey{weir.ProtoTCP, 25}}]
+		if back != nil && back.Pairs[s.p.Key] != nil {
 			return true
 		}
 	}
 	return a.svc.storage && !s.exact && s.c.has(weir.HasPackets) &&
-		float64(s.c.distinct()) < 0.3*float64(s.c.xf)
+		float64(s.c.distinct()) < 0.3*float64(s.c.Xf)
 }
 
 func (a *activity) pairConfidence(v *verdict, h horizon, t int64) float64 {
@@ -253,7 +253,7 @@ func (a *activity) pairConfidence(v *verdict, h horizon, t int64) float64 {
 	if v.s.c.distinct() >= 20 || v.s.exact && v.s.c.connections() >= 20 {
 		c = append(c, 0.5)
 	}
-	if other := 1 - h; v.s.p.fired > 0 && t-v.s.p.fired < int64(other.window()) && h == day {
+	if other := 1 - h; v.s.p.Fired > 0 && t-v.s.p.Fired < int64(other.window()) && h == day {
 		c = append(c, 0.3)
 	}
 	conf := baseline.CombineConfidence(c...)
@@ -269,15 +269,15 @@ func (a *activity) pairConfidence(v *verdict, h horizon, t int64) float64 {
 // pairType returns the alert type of a pair rule.
 func (a *activity) pairType() weir.AlertType {
 	switch {
-	case a.svc.family == famSSH && a.key.out:
+	case a.svc.family == famSSH && a.Key.Out:
 		return weir.SSHOutgoingOneToOne
 	case a.svc.family == famSSH:
 		return weir.SSHIncomingOneToOne
-	case a.svc.family == famRDP && a.key.out:
+	case a.svc.family == famRDP && a.Key.Out:
 		return weir.RDPOutgoingOneToOne
 	case a.svc.family == famRDP:
 		return weir.RDPIncomingOneToOne
-	case a.key.out:
+	case a.Key.Out:
 		// Outgoing guessing on any other service is part of this alert.
 		return weir.PortScanning
 	case a.svc.family == famSQL:
@@ -289,12 +289,12 @@ func (a *activity) pairType() weir.AlertType {
 func (a *activity) pairFinding(r *resource, v *verdict, h horizon, t int64) weir.Finding {
 	s := &v.s
 	f := a.finding(r, a.pairType(), h, t)
-	f.Key = fmt.Sprintf("%d|%s", a.key.port.port, s.p.example.addr())
+	f.Key = fmt.Sprintf("%d|%s", a.Key.Port.Port, s.p.Example.addr())
 	if f.Type == weir.PortScanning {
 		f.Key = "login|" + f.Key
 		f.Facts = map[string]string{"shape": "logins"}
 	}
-	f.First, f.Last = s.c.first, s.c.last
+	f.First, f.Last = s.c.First, s.c.Last
 	f.Count = s.y
 	if s.exact {
 		f.Count = s.c.connections()
@@ -304,14 +304,14 @@ func (a *activity) pairFinding(r *resource, v *verdict, h horizon, t int64) weir
 	f.Sampling = a.samplingOf(s)
 	f.Baseline = baselineInfo(&v.info, v.prior, v.phase, t)
 	f.Peers = []weir.PeerEvidence{a.peerEvidence(s)}
-	f.Ports = []weir.PortCount{{Port: a.key.port.port, Protocol: protoName(a.key.port.proto), Service: a.svc.name, Count: f.Count}}
+	f.Ports = []weir.PortCount{{Port: a.Key.Port.Port, Protocol: protoName(a.Key.Port.Proto), Service: a.svc.name, Count: f.Count}}
 	f.Series = s.p.seriesOf(h, t, v.expected)
-	for i := range s.p.records {
-		f.Records = append(f.Records, s.p.records[i].RecordEvidence)
+	for i := range s.p.Records {
+		f.Records = append(f.Records, s.p.Records[i].RecordEvidence)
 	}
 	f.Quiet = a.quiet(s, pairQuiet)
 	f.Limits = a.limits(r, &s.c, v.phase)
-	f.Intel = intelEvidence(s.p.intel, t)
+	f.Intel = intelEvidence(s.p.Intel, t)
 	a.hintSuccess(&f, s)
 	return f
 }
@@ -322,15 +322,15 @@ func (a *activity) hintSuccess(f *weir.Finding, s *seen) {
 	if a.svc.family != famSSH || !s.exact || !s.c.has(weir.HasPackets) {
 		return
 	}
-	if long := s.c.done - min(s.c.within, s.c.done); long > 0 {
+	if long := s.c.Done - min(s.c.Within, s.c.Done); long > 0 {
 		f.Facts = map[string]string{"possibleSuccess": "true", "longSessions": strconv.FormatUint(long, 10)}
 	}
 }
 
 func (a *activity) peerEvidence(s *seen) weir.PeerEvidence {
 	e := weir.PeerEvidence{
-		Address: s.p.example.addr(), Packets: s.c.xf, Bytes: s.c.bf, Connections: s.y,
-		Lower: s.lower, First: s.c.first, Last: s.c.last,
+		Address: s.p.Example.addr(), Packets: s.c.Xf, Bytes: s.c.Bf, Connections: s.y,
+		Lower: s.lower, First: s.c.First, Last: s.c.Last,
 	}
 	if s.exact {
 		e.Connections = s.c.connections()

@@ -13,47 +13,47 @@ import (
 
 // actKey names an activity of a resource: who plays the server, and the port.
 type actKey struct {
-	out  bool // the own end is the client
-	port portKey
+	Out  bool // the own end is the client
+	Port portKey
 }
 
 // resource is the state of one protected resource.
 type resource struct {
-	key  uint64
-	res  *weir.Resource
-	last int64 // newest event time
+	Key  uint64
+	Res  *weir.Resource
+	Last int64 // newest event time
 
-	acts   map[actKey]*activity
-	listen map[portKey]*listener
-	view   visibility
-	intel  intelState
-	scan   scanState
-	flood  floodState
-	block  blockState
+	Acts   map[actKey]*activity
+	Listen map[portKey]*listener
+	View   visibility
+	Intel  intelState
+	Scan   scanState
+	Flood  floodState
+	Block  blockState
 
 	// pairCount and level are, by direction (0 in, 1 out), the number of peers
 	// kept and the level of adaptive hash sampling.
-	pairCount [2]int
-	level     [2]uint8
-	degraded  bool
-	episodes  map[episodeKey]*episode
-	limited   int64 // episodes that did not fit
+	PairCount [2]int
+	Level     [2]uint8
+	Degraded  bool
+	Episodes  map[episodeKey]*episode
+	Limited   int64 // episodes that did not fit
 }
 
 func newResource(key uint64) *resource {
 	return &resource{
-		key: key, acts: make(map[actKey]*activity), listen: make(map[portKey]*listener),
-		episodes: make(map[episodeKey]*episode),
-		scan:     newScanState(), flood: newFloodState(), block: newBlockState(), intel: newIntelState(),
+		Key: key, Acts: make(map[actKey]*activity), Listen: make(map[portKey]*listener),
+		Episodes: make(map[episodeKey]*episode),
+		Scan:     newScanState(), Flood: newFloodState(), Block: newBlockState(), Intel: newIntelState(),
 	}
 }
 
 // listener is what is known of an own port that may be a service.
 type listener struct {
-	ports   []uint16 // distinct peer ports, at most 8
-	peers   []peerKey
-	last    int64
-	learned bool
+	Ports   []uint16 // distinct peer ports, at most 8
+	Peers   []peerKey
+	Last    int64
+	Learned bool
 }
 
 // Limits of learning own listeners: a port is a service once seen with 8
@@ -69,21 +69,21 @@ const (
 )
 
 // visibility is the long-run reply share of a resource's TCP (section 4.2).
-type visibility struct{ xf, xr float64 }
+type visibility struct{ Xf, Xr float64 }
 
 // ok reports whether replies can be seen, so that their absence says something.
 func (v visibility) ok() bool {
-	return v.xr > 0 && v.share() >= 0.05
+	return v.Xr > 0 && v.share() >= 0.05
 }
 
 // oneWay reports whether enough was seen to say that replies cannot be seen.
-func (v visibility) oneWay() bool { return v.xf+v.xr >= 200 && v.share() < 0.05 }
+func (v visibility) oneWay() bool { return v.Xf+v.Xr >= 200 && v.share() < 0.05 }
 
 func (v visibility) share() float64 {
-	if v.xf+v.xr == 0 {
+	if v.Xf+v.Xr == 0 {
 		return 0
 	}
-	return v.xr / (v.xf + v.xr)
+	return v.Xr / (v.Xf + v.Xr)
 }
 
 func addrKey(a netip.Addr) peerKey { return peerKey(a.As16()) }
@@ -120,7 +120,7 @@ type session struct {
 func (r *resource) orient(c *weir.Contact) (s session, ok bool) {
 	odds := float64(c.LogOdds)
 	if c.Known.Has(weir.HasPorts) {
-		if l := r.listen[portKey{c.Proto, c.Own.Port()}]; l != nil && l.learned {
+		if l := r.Listen[portKey{c.Proto, c.Own.Port()}]; l != nil && l.Learned {
 			odds -= learnedOdds
 		}
 	}
@@ -218,10 +218,10 @@ func (s *session) completed() bool {
 
 // pane takes the contacts of one pane, in canonical order.
 func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
-	r.res = cs[len(cs)-1].Resource
-	r.last = max(r.last, cs[len(cs)-1].End)
-	r.intel.begin()
-	r.scan.begin()
+	r.Res = cs[len(cs)-1].Resource
+	r.Last = max(r.Last, cs[len(cs)-1].End)
+	r.Intel.begin()
+	r.Scan.begin()
 	for i := range cs {
 		c := &cs[i]
 		if c.Leg == weir.BackLeg {
@@ -234,23 +234,23 @@ func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
 		if c.Sampling == 0 {
 			d.stats.NoRate++
 		}
-		r.flood.add(d, r, c)
+		r.Flood.add(d, r, c)
 		s, ok := r.orient(c)
 		if !ok {
 			d.stats.Ambiguous++
-			r.intel.add(c, nil)
+			r.Intel.add(c, nil)
 			continue
 		}
-		r.intel.add(c, &s)
+		r.Intel.add(c, &s)
 		if c.Proto == weir.ProtoTCP && c.Known.Has(weir.HasPackets) {
-			r.view.xf += float64(s.fwd.Packets)
-			r.view.xr += float64(s.rev.Packets)
+			r.View.Xf += float64(s.fwd.Packets)
+			r.View.Xr += float64(s.rev.Packets)
 		}
 		if c.Known.Has(weir.HasPorts) && (c.Proto == weir.ProtoTCP || c.Proto == weir.ProtoUDP) {
 			r.session(d, &s, start)
 		}
 	}
-	r.view.xf, r.view.xr = decayView(r.view)
+	r.View.Xf, r.View.Xr = decayView(r.View)
 	r.learnListeners(cs, end)
 }
 
@@ -264,31 +264,31 @@ func attemptLog(c *weir.Contact) bool {
 // decayView bounds the memory of the reply share, so that a change of routing
 // shows within some millions of packets.
 func decayView(v visibility) (xf, xr float64) {
-	if v.xf+v.xr > 1e7 {
-		return v.xf / 2, v.xr / 2
+	if v.Xf+v.Xr > 1e7 {
+		return v.Xf / 2, v.Xr / 2
 	}
-	return v.xf, v.xr
+	return v.Xf, v.Xr
 }
 
 // session counts one oriented contact for the rules of its service.
 func (r *resource) session(d *Detector, s *session, start int64) {
-	svc := d.table.find(r.res, !s.out, s.c.Proto, s.server)
+	svc := d.table.find(r.Res, !s.out, s.c.Proto, s.server)
 	if s.out {
-		r.scan.add(s)
+		r.Scan.add(s)
 	} else {
-		r.block.add(s, start)
+		r.Block.add(s, start)
 	}
 	if svc == nil {
 		return
 	}
 	key := actKey{s.out, serviceProtoPort(svc, s.c.Proto, s.server)}
-	a := r.acts[key]
+	a := r.Acts[key]
 	if a == nil {
-		if len(r.acts) >= maxActivities {
+		if len(r.Acts) >= maxActivities {
 			return
 		}
 		a = newActivity(key, svc)
-		r.acts[key] = a
+		r.Acts[key] = a
 	}
 	a.svc = svc
 	a.add(d, r, s)
@@ -310,66 +310,66 @@ func (r *resource) learnListeners(cs []weir.Contact, end int64) {
 			continue
 		}
 		k := portKey{c.Proto, c.Own.Port()}
-		l := r.listen[k]
+		l := r.Listen[k]
 		if l == nil {
 			l = &listener{}
-			r.listen[k] = l
+			r.Listen[k] = l
 		}
-		if end-l.last > int64(listenerLife) {
+		if end-l.Last > int64(listenerLife) {
 			*l = listener{}
 		}
-		l.last = end
-		if l.learned {
+		l.Last = end
+		if l.Learned {
 			continue
 		}
-		if len(l.ports) < listenerPorts && !slices.Contains(l.ports, c.Peer.Port()) {
-			l.ports = append(l.ports, c.Peer.Port())
+		if len(l.Ports) < listenerPorts && !slices.Contains(l.Ports, c.Peer.Port()) {
+			l.Ports = append(l.Ports, c.Peer.Port())
 		}
-		if p := peerOf(c.Peer.Addr()); len(l.peers) < listenerPeers && !slices.Contains(l.peers, p) {
-			l.peers = append(l.peers, p)
+		if p := peerOf(c.Peer.Addr()); len(l.Peers) < listenerPeers && !slices.Contains(l.Peers, p) {
+			l.Peers = append(l.Peers, p)
 		}
-		l.learned = len(l.ports) >= listenerPorts || len(l.ports) >= listenerPortsMany && len(l.peers) >= listenerPeers
-		if l.learned {
-			l.ports, l.peers = nil, nil
+		l.Learned = len(l.Ports) >= listenerPorts || len(l.Ports) >= listenerPortsMany && len(l.Peers) >= listenerPeers
+		if l.Learned {
+			l.Ports, l.Peers = nil, nil
 		}
 	}
-	if len(r.listen) > listenerMax {
+	if len(r.Listen) > listenerMax {
 		r.pruneListeners()
 	}
 }
 
 // pruneListeners drops the candidates silent for longest, learnt ports last.
 func (r *resource) pruneListeners() {
-	keys := slices.SortedFunc(maps.Keys(r.listen), func(a, b portKey) int {
-		x, y := r.listen[a], r.listen[b]
-		if c := compareBool(x.learned, y.learned); c != 0 {
+	keys := slices.SortedFunc(maps.Keys(r.Listen), func(a, b portKey) int {
+		x, y := r.Listen[a], r.Listen[b]
+		if c := compareBool(x.Learned, y.Learned); c != 0 {
 			return c
 		}
-		if c := sign(x.last - y.last); c != 0 {
+		if c := sign(x.Last - y.Last); c != 0 {
 			return c
 		}
-		return int(a.proto)<<16 + int(a.port) - int(b.proto)<<16 - int(b.port)
+		return int(a.Proto)<<16 + int(a.Port) - int(b.Proto)<<16 - int(b.Port)
 	})
 	for _, k := range keys[:len(keys)-listenerMax/2] {
-		delete(r.listen, k)
+		delete(r.Listen, k)
 	}
 }
 
 // boundary runs the rules of the windows that end at time t, a multiple of ten
 // minutes, and lets baselines learn the windows that close there.
 func (r *resource) boundary(d *Detector, t int64, emit func(weir.Finding)) {
-	if t-r.last > int64(day.window())+day.slot() {
+	if t-r.Last > int64(day.window())+day.slot() {
 		return
 	}
-	keys := slices.SortedFunc(maps.Keys(r.acts), compareActKeys)
+	keys := slices.SortedFunc(maps.Keys(r.Acts), compareActKeys)
 	for _, k := range keys {
-		a := r.acts[k]
+		a := r.Acts[k]
 		a.evaluate(d, r, t, emit)
 		a.learn(d, r, t)
 		if t%int64(day.window()) == 0 {
 			a.prune(r, d, t)
-			if len(a.pairs) == 0 && t-a.last > int64(30*24*time.Hour) {
-				delete(r.acts, k)
+			if len(a.Pairs) == 0 && t-a.Last > int64(30*24*time.Hour) {
+				delete(r.Acts, k)
 			}
 		}
 	}
@@ -379,38 +379,38 @@ func (r *resource) boundary(d *Detector, t int64, emit func(weir.Finding)) {
 }
 
 func compareActKeys(a, b actKey) int {
-	if c := compareBool(a.out, b.out); c != 0 {
+	if c := compareBool(a.Out, b.Out); c != 0 {
 		return c
 	}
-	return int(a.port.proto)<<16 + int(a.port.port) - int(b.port.proto)<<16 - int(b.port.port)
+	return int(a.Port.Proto)<<16 + int(a.Port.Port) - int(b.Port.Proto)<<16 - int(b.Port.Port)
 }
 
 // shed enforces the cap on peers by adaptive hash sampling: the level depends
 // on the set of peers of this resource alone, never on the order of arrival
 // (section 3.7, R15).
 func (r *resource) shed(d *Detector) {
-	for dir, n := range r.pairCount {
+	for dir, n := range r.PairCount {
 		if n <= d.cfg.PeersPerResource {
 			continue
 		}
 		var hashes []uint64
-		for k, a := range r.acts {
-			if k.out == (dir == 1) {
-				for p := range a.pairs {
+		for k, a := range r.Acts {
+			if k.Out == (dir == 1) {
+				for p := range a.Pairs {
 					hashes = append(hashes, p.hash())
 				}
 			}
 		}
 		j, _ := baseline.AHSLevelOf(hashes, uint64(d.cfg.PeersPerResource)) //nolint:gosec // validated to be positive
-		r.level[dir] = uint8(max(int(r.level[dir]), j))                     //nolint:gosec // at most 64
-		for k, a := range r.acts {
-			if k.out != (dir == 1) {
+		r.Level[dir] = uint8(max(int(r.Level[dir]), j))                     //nolint:gosec // at most 64
+		for k, a := range r.Acts {
+			if k.Out != (dir == 1) {
 				continue
 			}
-			for p := range a.pairs {
-				if !baseline.AHSKeep(p.hash(), int(r.level[dir])) {
-					delete(a.pairs, p)
-					r.pairCount[dir]--
+			for p := range a.Pairs {
+				if !baseline.AHSKeep(p.hash(), int(r.Level[dir])) {
+					delete(a.Pairs, p)
+					r.PairCount[dir]--
 					d.pairs--
 				}
 			}
@@ -427,15 +427,15 @@ func (r *resource) admit(d *Detector, out bool, k peerKey) bool {
 	if out {
 		dir = 1
 	}
-	if !baseline.AHSKeep(k.hash(), int(r.level[dir])) {
+	if !baseline.AHSKeep(k.hash(), int(r.Level[dir])) {
 		return false
 	}
 	if int64(d.pairs)*pairBytes > d.cfg.Memory {
 		d.stats.Refused++
-		r.degraded = true
+		r.Degraded = true
 		return false
 	}
 	d.pairs++
-	r.pairCount[dir]++
+	r.PairCount[dir]++
 	return true
 }

@@ -41,11 +41,11 @@ type targetKey struct {
 }
 
 func (k targetKey) compare(o targetKey) int {
-	return cmp.Or(k.peer.compare(o.peer), cmp.Compare(k.port.proto, o.port.proto), cmp.Compare(k.port.port, o.port.port))
+	return cmp.Or(k.peer.compare(o.peer), cmp.Compare(k.port.Proto, o.port.Proto), cmp.Compare(k.port.Port, o.port.Port))
 }
 
 func (k targetKey) hash() uint64 {
-	return mix(k.peer.hash() ^ uint64(k.port.proto)<<16 ^ uint64(k.port.port))
+	return mix(k.peer.hash() ^ uint64(k.port.Proto)<<16 ^ uint64(k.port.Port))
 }
 
 // probe is what one pane shows of first contacts to one target.
@@ -61,52 +61,52 @@ type probe struct {
 
 // target is one destination of an excursion.
 type target struct {
-	xf         uint64
-	ports      map[uint16]bool
-	first      int64
-	last       int64
-	unanswered bool
+	Xf         uint64
+	Ports      map[uint16]bool
+	First      int64
+	Last       int64
+	Unanswered bool
 }
 
 // excursion is a run of the CUSUM above zero with the targets that it met.
 type excursion struct {
-	cusum            baseline.PMCusum
-	first, last      int64
-	targets          map[peerKey]*target
-	pairs            int // distinct (destination, port)
-	ports            map[uint16]uint64
-	xf, syn, xr, rst uint64
-	n                uint32
-	noRate           bool
-	source           weir.SamplingSource
-	own              netip.Addr
-	records          []hashedRecord
-	overflow         int
-	proto            uint8
+	Cusum            baseline.PMCusum
+	First, Last      int64
+	Targets          map[peerKey]*target
+	Pairs            int // distinct (destination, port)
+	Ports            map[uint16]uint64
+	Xf, Syn, Xr, Rst uint64
+	N                uint32
+	NoRate           bool
+	Source           weir.SamplingSource
+	Own              netip.Addr
+	Records          []hashedRecord
+	Overflow         int
+	Proto            uint8
 }
 
 // scanState follows first contacts that a resource makes.
 type scanState struct {
 	pending  map[targetKey]*probe
-	known    [2]map[uint64]struct{}
-	knownGen int64
-	sweeps   map[portKey]*excursion
-	verts    map[peerKey]*excursion
-	mixed    *excursion
-	webNew   baseline.Rate // new web destinations an hour
-	webCount uint64
-	webLearn int64
+	Known    [2]map[uint64]bool
+	KnownGen int64
+	Sweeps   map[portKey]*excursion
+	Verts    map[peerKey]*excursion
+	Mixed    *excursion
+	WebNew   baseline.Rate // new web destinations an hour
+	WebCount uint64
+	WebLearn int64
 	// Own SYN share: totals of closed days without a scan alert, and of today.
-	synPast, xfPast   float64
-	synToday, xfToday uint64
-	dayOf             int64
-	first             int64
+	SynPast, XfPast   float64
+	SynToday, XfToday uint64
+	DayOf             int64
+	First             int64
 }
 
 func newScanState() scanState {
 	return scanState{
-		pending: make(map[targetKey]*probe), sweeps: make(map[portKey]*excursion), verts: make(map[peerKey]*excursion),
-		known: [2]map[uint64]struct{}{make(map[uint64]struct{}), make(map[uint64]struct{})},
+		pending: make(map[targetKey]*probe), Sweeps: make(map[portKey]*excursion), Verts: make(map[peerKey]*excursion),
+		Known: [2]map[uint64]bool{make(map[uint64]bool), make(map[uint64]bool)},
 	}
 }
 
@@ -130,8 +130,8 @@ func (s *scanState) add(ses *session) {
 	if c.Allowed || ses.server == 0 || c.Proto == weir.ProtoUDP && !scanUDP(ses.server) {
 		return
 	}
-	if s.first == 0 {
-		s.first = c.Start
+	if s.First == 0 {
+		s.First = c.Start
 	}
 	k := targetKey{peerOf(c.Peer.Addr()), portKey{c.Proto, ses.server}}
 	p := s.pending[k]
@@ -159,16 +159,16 @@ func (s *scanState) add(ses *session) {
 			syn = ses.fwd.Packets // nobody answered, whatever the flags were
 		}
 		p.syn += syn
-		s.synToday, s.xfToday = s.synToday+syn, s.xfToday+ses.fwd.Packets
+		s.SynToday, s.XfToday = s.SynToday+syn, s.XfToday+ses.fwd.Packets
 	}
 }
 
 // isKnown reports whether the target was contacted in the last 7 to 14 days.
 func (s *scanState) isKnown(h uint64) bool {
-	if _, ok := s.known[0][h]; ok {
+	if _, ok := s.Known[0][h]; ok {
 		return true
 	}
-	_, ok := s.known[1][h]
+	_, ok := s.Known[1][h]
 	return ok
 }
 
@@ -176,28 +176,28 @@ func (s *scanState) isKnown(h uint64) bool {
 // generation is retired early.
 func (s *scanState) remember(h uint64, t int64) {
 	gen := floorDiv(t, int64(knownLife))
-	if gen != s.knownGen || len(s.known[0]) >= knownMax {
-		if gen > s.knownGen+1 {
-			clear(s.known[0])
+	if gen != s.KnownGen || len(s.Known[0]) >= knownMax {
+		if gen > s.KnownGen+1 {
+			clear(s.Known[0])
 		}
-		s.known[1], s.known[0], s.knownGen = s.known[0], make(map[uint64]struct{}), gen
+		s.Known[1], s.Known[0], s.KnownGen = s.Known[0], make(map[uint64]bool), gen
 	}
-	s.known[0][h] = struct{}{}
+	s.Known[0][h] = true
 }
 
 // scanRule works off the first contacts of a pane (late false), and reports
 // running excursions. Sweeps of SSH and RDP ports wait for the boundary (late
 // true), where the OneToMany rules have precedence (section 7.4).
 func (r *resource) scanRule(d *Detector, t int64, late bool, emit func(weir.Finding)) {
-	s := &r.scan
-	if r.res == nil || r.res.HasRole("scanner", "monitoring") {
+	s := &r.Scan
+	if r.Res == nil || r.Res.HasRole("scanner", "monitoring") {
 		return
 	}
-	cold := t-s.first < nanos(d.cfg.LearnCold)
-	past := uint64(s.xfPast)
+	cold := t-s.First < nanos(d.cfg.LearnCold)
+	past := uint64(s.XfPast)
 	q := 0.0
 	if !cold && past > 0 {
-		q = baseline.BetaUCB95(min(uint64(s.synPast), past), past)
+		q = baseline.BetaUCB95(min(uint64(s.SynPast), past), past)
 	}
 	t0, t1, double, off := baseline.PMParams(q)
 	if late {
@@ -221,7 +221,7 @@ func (r *resource) scanRule(d *Detector, t int64, late bool, emit func(weir.Find
 
 // takeProbes feeds the CUSUMs with the first contacts of the pane, in order.
 func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
-	s := &r.scan
+	s := &r.Scan
 	for _, k := range slices.SortedFunc(maps.Keys(s.pending), targetKey.compare) {
 		p, h := s.pending[k], k.hash()
 		if p.xf == 0 || s.isKnown(h) {
@@ -229,42 +229,42 @@ func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 		}
 		s.remember(h, t)
 		f := float64(p.syn) / float64(p.xf)
-		if k.port.proto == weir.ProtoUDP {
+		if k.port.Proto == weir.ProtoUDP {
 			f = 0
 			if p.xr == 0 {
 				f = 1
 			}
 		}
-		if isWeb(k.port.port) {
-			s.webCount++
+		if isWeb(k.port.Port) {
+			s.WebCount++
 		}
 		if off {
 			continue
 		}
-		s.sweeps[k.port] = s.sweeps[k.port].take(k, p, f, t0, t1, t)
-		if s.sweeps[k.port] == nil {
-			delete(s.sweeps, k.port)
+		s.Sweeps[k.port] = s.Sweeps[k.port].take(k, p, f, t0, t1, t)
+		if s.Sweeps[k.port] == nil {
+			delete(s.Sweeps, k.port)
 		}
-		s.verts[k.peer] = s.verts[k.peer].take(k, p, f, t0, t1, t)
-		if s.verts[k.peer] == nil {
-			delete(s.verts, k.peer)
+		s.Verts[k.peer] = s.Verts[k.peer].take(k, p, f, t0, t1, t)
+		if s.Verts[k.peer] == nil {
+			delete(s.Verts, k.peer)
 		}
-		if k.port.port < 1024 && !isWeb(k.port.port) {
-			s.mixed = s.mixed.take(k, p, f, t0, t1, t)
+		if k.port.Port < 1024 && !isWeb(k.port.Port) {
+			s.Mixed = s.Mixed.take(k, p, f, t0, t1, t)
 		}
 	}
 	clear(s.pending)
-	dropIdle(s.sweeps, t, func(a, b portKey) int {
-		return cmp.Or(cmp.Compare(a.proto, b.proto), cmp.Compare(a.port, b.port))
+	dropIdle(s.Sweeps, t, func(a, b portKey) int {
+		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
 	})
-	dropIdle(s.verts, t, peerKey.compare)
+	dropIdle(s.Verts, t, peerKey.compare)
 }
 
 // dropIdle forgets excursions without a first contact for a day, and beyond the
 // bound those with the fewest targets.
 func dropIdle[K comparable](m map[K]*excursion, t int64, compare func(a, b K) int) {
 	for k, e := range m {
-		if t-e.last > int64(scanIdle) {
+		if t-e.Last > int64(scanIdle) {
 			delete(m, k)
 		}
 	}
@@ -272,7 +272,7 @@ func dropIdle[K comparable](m map[K]*excursion, t int64, compare func(a, b K) in
 		return
 	}
 	keys := slices.SortedFunc(maps.Keys(m), func(a, b K) int {
-		return cmp.Or(cmp.Compare(m[a].pairs, m[b].pairs), compare(a, b))
+		return cmp.Or(cmp.Compare(m[a].Pairs, m[b].Pairs), compare(a, b))
 	})
 	for _, k := range keys[:len(keys)-maxExcursions] {
 		delete(m, k)
@@ -281,71 +281,71 @@ func dropIdle[K comparable](m map[K]*excursion, t int64, compare func(a, b K) in
 
 // take adds one first contact; it returns nil when the level is back at zero.
 func (e *excursion) take(k targetKey, p *probe, f, t0, t1 float64, t int64) *excursion {
-	if e == nil || t-e.last > int64(scanIdle) {
+	if e == nil || t-e.Last > int64(scanIdle) {
 		if baseline.PMIncrement(f, t0, t1) <= 0 {
 			return nil
 		}
-		e = &excursion{first: p.first, n: 1, targets: make(map[peerKey]*target), ports: make(map[uint16]uint64), proto: k.port.proto}
+		e = &excursion{First: p.first, N: 1, Targets: make(map[peerKey]*target), Ports: make(map[uint16]uint64), Proto: k.port.Proto}
 	}
-	e.cusum.Add(f, t0, t1)
+	e.Cusum.Add(f, t0, t1)
 	// An excursion that has long alarmed must be able to end.
-	e.cusum.Level = math.Min(e.cusum.Level, 4*baseline.PMAlarm)
-	if e.cusum.Level == 0 {
+	e.Cusum.Level = math.Min(e.Cusum.Level, 4*baseline.PMAlarm)
+	if e.Cusum.Level == 0 {
 		return nil
 	}
-	e.first, e.last, e.own = min(e.first, p.first), max(e.last, p.last), p.own
-	e.xf, e.syn, e.xr, e.rst = e.xf+p.xf, e.syn+p.syn, e.xr+p.xr, e.rst+p.rst
-	e.n, e.noRate, e.source = max(e.n, p.n), e.noRate || p.n == 0, max(e.source, p.source)
+	e.First, e.Last, e.Own = min(e.First, p.first), max(e.Last, p.last), p.own
+	e.Xf, e.Syn, e.Xr, e.Rst = e.Xf+p.xf, e.Syn+p.syn, e.Xr+p.xr, e.Rst+p.rst
+	e.N, e.NoRate, e.Source = max(e.N, p.n), e.NoRate || p.n == 0, max(e.Source, p.source)
 	if f < deadShare {
 		return e
 	}
-	tg := e.targets[k.peer]
+	tg := e.Targets[k.peer]
 	if tg == nil {
-		if len(e.targets) >= maxTargets {
-			e.overflow++
+		if len(e.Targets) >= maxTargets {
+			e.Overflow++
 			return e
 		}
-		tg = &target{ports: make(map[uint16]bool), first: p.first, unanswered: true}
-		e.targets[k.peer] = tg
+		tg = &target{Ports: make(map[uint16]bool), First: p.first, Unanswered: true}
+		e.Targets[k.peer] = tg
 	}
-	if !tg.ports[k.port.port] && e.pairs < 16*maxTargets {
-		tg.ports[k.port.port] = true
-		e.pairs++
-		e.ports[k.port.port]++
+	if !tg.Ports[k.port.Port] && e.Pairs < 16*maxTargets {
+		tg.Ports[k.port.Port] = true
+		e.Pairs++
+		e.Ports[k.port.Port]++
 	}
-	tg.xf += p.xf
-	tg.first, tg.last = min(tg.first, p.first), max(tg.last, p.last)
-	tg.unanswered = tg.unanswered && p.xr == p.rst
+	tg.Xf += p.xf
+	tg.First, tg.Last = min(tg.First, p.first), max(tg.Last, p.last)
+	tg.Unanswered = tg.Unanswered && p.xr == p.rst
 	e.keep(hashedRecord{recordHash(&p.rec), p.rec})
 	return e
 }
 
 func (e *excursion) keep(r hashedRecord) {
-	p := pair{records: e.records}
-	p.keepRecord(r.RecordEvidence, r.hash)
-	e.records = p.records
+	p := pair{Records: e.Records}
+	p.keepRecord(r.RecordEvidence, r.Hash)
+	e.Records = p.Records
 }
 
 // unanswered reports whether replies are as rare as after a scan: few replies
 // where they can be seen, or resets in their place.
 func (e *excursion) unanswered(r *resource, limit float64) bool {
-	if !r.view.ok() || float64(e.rst) >= resetShare*float64(max(e.xr, 1)) {
+	if !r.View.ok() || float64(e.Rst) >= resetShare*float64(max(e.Xr, 1)) {
 		return true
 	}
-	real := e.xr - min(e.rst, e.xr)
-	return baseline.BetaUCB95(real, real+e.xf) < limit
+	real := e.Xr - min(e.Rst, e.Xr)
+	return baseline.BetaUCB95(real, real+e.Xf) < limit
 }
 
 // need returns a number of targets under the sampling of the excursion.
 func (e *excursion) need(exact, sampled, factor int) int {
-	if e.n > 1 {
+	if e.N > 1 {
 		return sampled * factor
 	}
 	return exact * factor
 }
 
 func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold bool, t0, t1 float64, emit func(weir.Finding)) {
-	s := &r.scan
+	s := &r.Scan
 	// Only what the closing pane (or, late, the closing ten minutes) brought is
 	// news; older excursions were judged when they grew.
 	since := t - nanos(d.cfg.Pane)
@@ -353,20 +353,20 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 		since = t - hour.slot()
 	}
 	total := 0
-	for _, e := range s.sweeps {
-		total += len(e.targets)
+	for _, e := range s.Sweeps {
+		total += len(e.Targets)
 	}
-	for _, port := range slices.SortedFunc(maps.Keys(s.sweeps), func(a, b portKey) int {
-		return cmp.Or(cmp.Compare(a.proto, b.proto), cmp.Compare(a.port, b.port))
+	for _, port := range slices.SortedFunc(maps.Keys(s.Sweeps), func(a, b portKey) int {
+		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
 	}) {
-		e := s.sweeps[port]
+		e := s.Sweeps[port]
 		login := r.loginSweep(d, port)
-		if !e.cusum.Alarm() || e.noRate || e.last < since || login != nil && (!late || login.open(r, t)) {
+		if !e.Cusum.Alarm() || e.NoRate || e.Last < since || login != nil && (!late || login.open(r, t)) {
 			continue
 		}
 		need, limit := e.need(sweepExact, sweepSampled, factor), replyShareMax
-		if isWeb(port.port) {
-			if r.res.HasRole("crawler", "proxy", "nat") || !r.webSurprising(e, t, cold) {
+		if isWeb(port.Port) {
+			if r.Res.HasRole("crawler", "proxy", "nat") || !r.webSurprising(e, t, cold) {
 				continue
 			}
 			limit = replyShareWeb
@@ -374,24 +374,24 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 				need *= 2
 			}
 		}
-		if r.res.HasRole("dns", "p2p") && port.proto == weir.ProtoUDP {
+		if r.Res.HasRole("dns", "p2p") && port.Proto == weir.ProtoUDP {
 			continue
 		}
-		if len(e.targets) < need || float64(len(e.targets)) < portShare*float64(total) || !e.unanswered(r, limit) {
+		if len(e.Targets) < need || float64(len(e.Targets)) < portShare*float64(total) || !e.unanswered(r, limit) {
 			continue
 		}
-		r.fire(d, r.scanFinding(d, e, "sweep", strconv.Itoa(int(port.port)), need, t, t0, t1), emit)
+		r.fire(d, r.scanFinding(d, e, "sweep", strconv.Itoa(int(port.Port)), need, t, t0, t1), emit)
 	}
-	for _, peer := range slices.SortedFunc(maps.Keys(s.verts), peerKey.compare) {
-		e := s.verts[peer]
+	for _, peer := range slices.SortedFunc(maps.Keys(s.Verts), peerKey.compare) {
+		e := s.Verts[peer]
 		need := e.need(verticalExact, verticalSampled, factor)
-		if e.cusum.Alarm() && !e.noRate && e.last >= since && e.pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) {
+		if e.Cusum.Alarm() && !e.NoRate && e.Last >= since && e.Pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) {
 			r.fire(d, r.scanFinding(d, e, "vertical", "vertical", need, t, t0, t1), emit)
 		}
 	}
-	if e := s.mixed; e != nil && e.cusum.Alarm() && !e.noRate && e.last >= since && len(e.targets) >= 3 && len(e.ports) >= 3 {
+	if e := s.Mixed; e != nil && e.Cusum.Alarm() && !e.NoRate && e.Last >= since && len(e.Targets) >= 3 && len(e.Ports) >= 3 {
 		need := e.need(mixedPairs, mixedPairs, factor)
-		if e.pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) && !e.dominated() && e.own.IsValid() {
+		if e.Pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) && !e.dominated() && e.Own.IsValid() {
 			r.fire(d, r.scanFinding(d, e, "mixed", "mixed", need, t, t0, t1), emit)
 		}
 	}
@@ -400,13 +400,13 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 // dominated reports whether one port or one destination makes the excursion a
 // sweep or a vertical scan.
 func (e *excursion) dominated() bool {
-	for _, n := range e.ports {
-		if float64(n) >= portShare*float64(e.pairs) {
+	for _, n := range e.Ports {
+		if float64(n) >= portShare*float64(e.Pairs) {
 			return true
 		}
 	}
-	for _, tg := range e.targets {
-		if float64(len(tg.ports)) >= portShare*float64(e.pairs) {
+	for _, tg := range e.Targets {
+		if float64(len(tg.Ports)) >= portShare*float64(e.Pairs) {
 			return true
 		}
 	}
@@ -416,11 +416,11 @@ func (e *excursion) dominated() bool {
 // loginSweep returns the activity whose own rules have precedence for a port:
 // outgoing SSH and RDP.
 func (r *resource) loginSweep(d *Detector, port portKey) *activity {
-	svc := d.table.find(r.res, false, port.proto, port.port)
+	svc := d.table.find(r.Res, false, port.Proto, port.Port)
 	if svc == nil || svc.family != famSSH && svc.family != famRDP {
 		return nil
 	}
-	if a := r.acts[actKey{true, serviceProtoPort(svc, port.proto, port.port)}]; a != nil {
+	if a := r.Acts[actKey{true, serviceProtoPort(svc, port.Proto, port.Port)}]; a != nil {
 		return a
 	}
 	return newActivity(actKey{true, port}, svc)
@@ -431,8 +431,8 @@ func (a *activity) open(r *resource, t int64) bool {
 	if r.isOpen(a.aggregateKey(), t) {
 		return true
 	}
-	for k, e := range r.episodes {
-		if k.typ == a.pairType() && e.until > t {
+	for k, e := range r.Episodes {
+		if k.Typ == a.pairType() && e.Until > t {
 			return true
 		}
 	}
@@ -446,8 +446,8 @@ func (r *resource) webSurprising(e *excursion, t int64, cold bool) bool {
 		return true // the number needed is doubled instead
 	}
 	prior := baseline.Prior{A0: 2, B0: 24}
-	hours := math.Max(1, time.Duration(t-e.first).Hours())
-	return r.scan.webNew.Surprise(uint64(len(e.targets)), hours, prior) >= webSurprise
+	hours := math.Max(1, time.Duration(t-e.First).Hours())
+	return r.Scan.WebNew.Surprise(uint64(len(e.Targets)), hours, prior) >= webSurprise
 }
 
 func (s *scanState) learnWeb(t int64) {
@@ -455,82 +455,82 @@ func (s *scanState) learnWeb(t int64) {
 		return
 	}
 	prior := baseline.Prior{A0: 2, B0: 24}
-	if s.webLearn > 0 {
-		if idle := (t-s.webLearn)/int64(time.Hour) - 1; idle > 0 {
-			s.webNew.UpdateIdle(idle, 1, time.Hour, t-int64(time.Hour))
+	if s.WebLearn > 0 {
+		if idle := (t-s.WebLearn)/int64(time.Hour) - 1; idle > 0 {
+			s.WebNew.UpdateIdle(idle, 1, time.Hour, t-int64(time.Hour))
 		}
 	}
-	s.webNew.Update(float64(s.webCount), 1, time.Hour, t, prior)
-	s.webCount, s.webLearn = 0, t
+	s.WebNew.Update(float64(s.WebCount), 1, time.Hour, t, prior)
+	s.WebCount, s.WebLearn = 0, t
 }
 
 // scanDay closes a day of the own SYN share, unless a scan was reported in it.
 func (r *resource) scanDay(t int64) {
-	s := &r.scan
+	s := &r.Scan
 	dayNo := floorDiv(t-1, int64(day.window()))
-	if dayNo == s.dayOf {
+	if dayNo == s.DayOf {
 		return
 	}
 	scanned := false
-	for k, e := range r.episodes {
-		scanned = scanned || k.typ == weir.PortScanning && e.until > t-int64(day.window())
+	for k, e := range r.Episodes {
+		scanned = scanned || k.Typ == weir.PortScanning && e.Until > t-int64(day.window())
 	}
 	if !scanned {
-		s.synPast, s.xfPast = s.synPast*0.9+float64(s.synToday), s.xfPast*0.9+float64(s.xfToday)
+		s.SynPast, s.XfPast = s.SynPast*0.9+float64(s.SynToday), s.XfPast*0.9+float64(s.XfToday)
 	}
-	s.synToday, s.xfToday, s.dayOf = 0, 0, dayNo
+	s.SynToday, s.XfToday, s.DayOf = 0, 0, dayNo
 }
 
 func (r *resource) scanFinding(d *Detector, e *excursion, shape, key string, need int, t int64, t0, t1 float64) weir.Finding {
 	f := weir.Finding{
-		Type: weir.PortScanning, Resource: r.res, Own: e.own, Direction: weir.Outgoing, Key: key,
-		At: t, First: e.first, Last: e.last, Quiet: scanQuiet, Window: time.Hour,
-		Unit: weir.UnitDestinations, Observed: float64(len(e.targets)), Threshold: float64(need),
-		Count: uint64(len(e.targets)), Proto: e.proto,
-		Sampling:   weir.Sampling{Rate: e.n, Source: e.source},
-		Confidence: baseline.CombineConfidence(math.Min(e.cusum.Level/(4*baseline.PMAlarm), 0.9), math.Min(float64(len(e.targets)+e.pairs)/200, 0.8)),
+		Type: weir.PortScanning, Resource: r.Res, Own: e.Own, Direction: weir.Outgoing, Key: key,
+		At: t, First: e.First, Last: e.Last, Quiet: scanQuiet, Window: time.Hour,
+		Unit: weir.UnitDestinations, Observed: float64(len(e.Targets)), Threshold: float64(need),
+		Count: uint64(len(e.Targets)), Proto: e.Proto,
+		Sampling:   weir.Sampling{Rate: e.N, Source: e.Source},
+		Confidence: baseline.CombineConfidence(math.Min(e.Cusum.Level/(4*baseline.PMAlarm), 0.9), math.Min(float64(len(e.Targets)+e.Pairs)/200, 0.8)),
 	}
 	if shape == "vertical" {
-		f.Unit, f.Observed, f.Count = weir.UnitPorts, float64(e.pairs), uint64(e.pairs) //nolint:gosec // counts
+		f.Unit, f.Observed, f.Count = weir.UnitPorts, float64(e.Pairs), uint64(e.Pairs) //nolint:gosec // counts
 	}
-	if e.n == 1 {
+	if e.N == 1 {
 		n := f.Observed
 		f.Sampling.Estimate, f.Sampling.Low95, f.Sampling.High95 = &n, &n, &n
 	} else {
 		lo := f.Observed // more targets than were sampled, by an unknown factor
 		f.Sampling.Low95 = &lo
 	}
-	ports := slices.SortedFunc(maps.Keys(e.ports), func(a, b uint16) int {
-		return cmp.Or(cmp.Compare(e.ports[b], e.ports[a]), cmp.Compare(a, b))
+	ports := slices.SortedFunc(maps.Keys(e.Ports), func(a, b uint16) int {
+		return cmp.Or(cmp.Compare(e.Ports[b], e.Ports[a]), cmp.Compare(a, b))
 	})
 	for _, p := range ports[:min(len(ports), weir.MaxPorts)] {
-		f.Ports = append(f.Ports, weir.PortCount{Port: p, Protocol: protoName(e.proto), Service: d.serviceName(e.proto, p), Count: e.ports[p]})
+		f.Ports = append(f.Ports, weir.PortCount{Port: p, Protocol: protoName(e.Proto), Service: d.serviceName(e.Proto, p), Count: e.Ports[p]})
 	}
 	if len(ports) > 0 {
-		f.Port, f.Service = ports[0], d.serviceName(e.proto, ports[0])
+		f.Port, f.Service = ports[0], d.serviceName(e.Proto, ports[0])
 	}
-	peers := slices.SortedFunc(maps.Keys(e.targets), func(a, b peerKey) int {
-		return cmp.Or(cmp.Compare(len(e.targets[b].ports), len(e.targets[a].ports)), cmp.Compare(e.targets[b].xf, e.targets[a].xf), a.compare(b))
+	peers := slices.SortedFunc(maps.Keys(e.Targets), func(a, b peerKey) int {
+		return cmp.Or(cmp.Compare(len(e.Targets[b].Ports), len(e.Targets[a].Ports)), cmp.Compare(e.Targets[b].Xf, e.Targets[a].Xf), a.compare(b))
 	})
 	for _, p := range peers[:min(len(peers), weir.MaxPeers)] {
-		tg := e.targets[p]
+		tg := e.Targets[p]
 		f.Peers = append(f.Peers, weir.PeerEvidence{
-			Address: p.addr(), Packets: tg.xf, Connections: uint64(len(tg.ports)), Lower: float64(len(tg.ports)),
-			First: tg.first, Last: tg.last,
+			Address: p.addr(), Packets: tg.Xf, Connections: uint64(len(tg.Ports)), Lower: float64(len(tg.Ports)),
+			First: tg.First, Last: tg.Last,
 		})
 	}
-	if extra := len(peers) - weir.MaxPeers + e.overflow; extra > 0 {
+	if extra := len(peers) - weir.MaxPeers + e.Overflow; extra > 0 {
 		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitPeersCut, Arg: strconv.Itoa(extra)})
 	}
-	for i := range e.records {
-		f.Records = append(f.Records, e.records[i].RecordEvidence)
+	for i := range e.Records {
+		f.Records = append(f.Records, e.Records[i].RecordEvidence)
 	}
 	f.Facts = map[string]string{
-		"shape": shape, "cusum": strconv.FormatFloat(e.cusum.Level, 'f', 2, 64),
+		"shape": shape, "cusum": strconv.FormatFloat(e.Cusum.Level, 'f', 2, 64),
 		"t0": strconv.FormatFloat(t0, 'f', 3, 64), "t1": strconv.FormatFloat(t1, 'f', 3, 64),
-		"packets": strconv.FormatUint(e.xf, 10), "synShare": strconv.FormatFloat(float64(e.syn)/math.Max(float64(e.xf), 1), 'f', 3, 64),
+		"packets": strconv.FormatUint(e.Xf, 10), "synShare": strconv.FormatFloat(float64(e.Syn)/math.Max(float64(e.Xf), 1), 'f', 3, 64),
 	}
-	if r.view.oneWay() {
+	if r.View.oneWay() {
 		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitOneWay})
 	}
 	f.Limits = append(f.Limits, r.limits(true)...)

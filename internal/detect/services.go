@@ -54,8 +54,8 @@ func (s *service) inRange(k uint64) bool {
 
 // portKey names a service port.
 type portKey struct {
-	proto uint8
-	port  uint16
+	Proto uint8
+	Port  uint16
 }
 
 // Measured means and ranges come from section 5 of the detection reference:
@@ -166,9 +166,9 @@ func parsePort(text string) (portKey, error) {
 	if !ok || err != nil || n == 0 || proto != "tcp" && proto != "udp" {
 		return portKey{}, fmt.Errorf("%q is no service port: expected tcp/PORT or udp/PORT", text)
 	}
-	p := portKey{proto: weir.ProtoTCP, port: uint16(n)}
+	p := portKey{Proto: weir.ProtoTCP, Port: uint16(n)}
 	if proto == "udp" {
-		p.proto = weir.ProtoUDP
+		p.Proto = weir.ProtoUDP
 	}
 	return p, nil
 }
