@@ -74,11 +74,9 @@ func (a *app) detect(ctx context.Context, files []string, in *inputFlags, failOn
 	if err != nil {
 		return err
 	}
-	least := weir.Severity(0)
-	if failOn != "" {
-		if least, err = weir.ParseSeverity(failOn); err != nil {
-			return exit(exitUsage, "--fail-on %w", err)
-		}
+	least, err := leastSeverity(failOn)
+	if err != nil {
+		return err
 	}
 	o, err := a.offline(in, files)
 	if err != nil {
@@ -100,9 +98,7 @@ func (a *app) detect(ctx context.Context, files []string, in *inputFlags, failOn
 	stop := a.progress(func() (engine.Progress, string) { return d.Progress(), plural(d.Alerts(), "alert") })
 	begun := time.Now()
 	runErr := d.Run(ctx, func(al weir.Alert, _ engine.Change) error {
-		if e, ok := catalog.Lookup(al.Type); ok && least > 0 && e.Severity >= least {
-			matched = true
-		}
+		matched = matched || reaches(al.Type, least)
 		if updates {
 			return out.add(catalog.Render(&al, lang))
 		}
@@ -132,6 +128,24 @@ func (a *app) detect(ctx context.Context, files []string, in *inputFlags, failOn
 		return &exitError{code: exitPartial}
 	}
 	return nil
+}
+
+// leastSeverity reads --fail-on; 0 for none.
+func leastSeverity(text string) (weir.Severity, error) {
+	if text == "" {
+		return 0, nil
+	}
+	s, err := weir.ParseSeverity(text)
+	if err != nil {
+		return 0, exit(exitUsage, "--fail-on %w", err)
+	}
+	return s, nil
+}
+
+// reaches reports whether alerts of a type are as severe as --fail-on says.
+func reaches(t weir.AlertType, least weir.Severity) bool {
+	e, ok := catalog.Lookup(t)
+	return ok && least > 0 && e.Severity >= least
 }
 
 // summary tells on stderr what was read and why the rest was left.

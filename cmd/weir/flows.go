@@ -38,7 +38,7 @@ func (a *app) flows(ctx context.Context, files []string, in *inputFlags) error {
 	if err != nil {
 		return err
 	}
-	r, err := engine.NewFlowReader(&loaded.Config, files, format, in.sampling)
+	r, err := engine.NewFlowReader(engine.Offline{Config: &loaded.Config, Files: files, Format: format, Sampling: in.sampling, Thin: in.thin, Seed: in.seed})
 	if err != nil {
 		return fileProblem(err)
 	}

@@ -24,12 +24,12 @@ func (f *inputFlags) add(c *cobra.Command, detection bool) {
 	fs.StringVar(&f.format, "format", "", "input `NAME` of the format, where the content does not tell it: "+strings.Join(formatNames(), ", "))
 	fs.VarP((*rate)(&f.sampling), "sampling", "", "packet sampling 1-in-`N` of the input, where it does not say it")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formatNames(), cobra.ShellCompDirectiveNoFileComp))
+	f.addThin(fs)
 	if !detection {
 		return
 	}
 	fs.StringArrayVar(&f.inventory, "inventory", nil, "`FILE` of protected resources; repeatable")
 	fs.StringArrayVar(&f.intel, "intel", nil, "indicators: `FILE`, or CATEGORY=FILE where they do not say their category; repeatable")
-	f.addThin(fs)
 }
 
 func (f *inputFlags) addThin(fs *pflag.FlagSet) {

@@ -19,6 +19,7 @@ import (
 
 func (a *app) testCommand() *cobra.Command {
 	var in inputFlags
+	var failOn string
 	c := &cobra.Command{
 		Use: "test [flags] CASE...", Short: "Run labelled or scripted cases and judge the alerts",
 		Long: `Test runs cases: files case.yaml or case-NAME.yaml with labelled data, scenarios
@@ -31,11 +32,12 @@ missed and raised in error, and precision and recall of each rule. It exits with
 	fs := c.Flags()
 	fs.StringArrayVar(&in.inventory, "inventory", nil, "further `FILE` of protected resources; repeatable")
 	fs.StringArrayVar(&in.intel, "intel", nil, "further indicators: `FILE`, or CATEGORY=FILE; repeatable")
+	fs.StringVar(&failOn, "fail-on", "", "exit 10 too when an alert of this `SEVERITY` or higher was raised")
 	fs.StringVar(&in.format, "format", "", "input `NAME` of the format, where neither case nor content tells it")
 	fs.VarP((*rate)(&in.sampling), "sampling", "", "packet sampling 1-in-`N`, where neither case nor input says it")
 	in.addThin(fs)
 	a.setFlag(fs)
-	c.RunE = a.do(func(ctx context.Context, args []string) error { return a.test(ctx, args, &in) })
+	c.RunE = a.do(func(ctx context.Context, args []string) error { return a.test(ctx, args, &in, failOn) })
 	return c
 }
 
@@ -62,7 +64,11 @@ type caseRow struct {
 	Rules     map[weir.AlertType]engine.CaseScore `json:"rules,omitempty"`
 }
 
-func (a *app) test(ctx context.Context, args []string, in *inputFlags) error {
+func (a *app) test(ctx context.Context, args []string, in *inputFlags, failOn string) error {
+	least, err := leastSeverity(failOn)
+	if err != nil {
+		return err
+	}
 	paths, err := a.findCases(args)
 	if err != nil {
 		return err
@@ -77,7 +83,7 @@ func (a *app) test(ctx context.Context, args []string, in *inputFlags) error {
 	}
 	var rows []caseRow
 	rules := map[weir.AlertType]engine.CaseScore{}
-	failed := 0
+	failed, matched := 0, false
 	for i, path := range paths {
 		row, result, err := a.runCase(ctx, path, o, fmt.Sprintf("case %d of %d", i+1, len(paths)))
 		if err != nil {
@@ -88,6 +94,9 @@ func (a *app) test(ctx context.Context, args []string, in *inputFlags) error {
 		}
 		if row.Result == "fail" {
 			failed++
+		}
+		for _, al := range result.Alerts {
+			matched = matched || reaches(al.Type, least)
 		}
 		rows = append(rows, row)
 		if err := out.add(row); err != nil {
@@ -111,7 +120,7 @@ func (a *app) test(ctx context.Context, args []string, in *inputFlags) error {
 		}
 	}
 	a.note("%d passed, %d failed, %d skipped", len(rows)-failed-skipped, failed, skipped)
-	if failed > 0 {
+	if failed > 0 || matched {
 		return &exitError{code: exitMatched}
 	}
 	return nil
@@ -126,10 +135,8 @@ func (a *app) findCases(args []string) ([]string, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, &exitError{exitNotFound, err}
-		case err != nil && isDir(arg) && len(args) > 1:
-			a.note("skipped %s: no case in it", arg)
 		case err != nil && isDir(arg):
-			return nil, &exitError{exitNotFound, err}
+			a.note("skipped %s: no case in it", arg)
 		case err != nil:
 			return nil, err
 		}

@@ -88,10 +88,12 @@ type health struct {
 
 // feedState is what is loaded of one feed.
 type feedState struct {
-	Name       string    `json:"name"`
-	Indicators int       `json:"indicators"`
-	Newest     time.Time `json:"newest,omitzero"`
-	Stale      bool      `json:"stale"`
+	Name       string `json:"name"`
+	Indicators int    `json:"indicators"`
+	// Updated is when the source last changed, Newest the newest sighting in it.
+	Updated time.Time `json:"updated,omitzero"`
+	Newest  time.Time `json:"newest,omitzero"`
+	Stale   bool      `json:"stale"`
 }
 
 // Health implements [api.Backend].
@@ -130,7 +132,9 @@ func (s *Server) feeds(know *knowledge, now time.Time) []feedState {
 		f := feedState{Name: src.Name, Indicators: src.Indicators}
 		if src.Newest != 0 {
 			f.Newest = time.Unix(0, src.Newest).UTC()
-			f.Stale = now.Sub(f.Newest) > know.maxAge
+		}
+		if at, ok := know.read[src.Name]; ok {
+			f.Updated, f.Stale = at.UTC(), now.Sub(at) > know.maxAge
 		}
 		out = append(out, f)
 	}

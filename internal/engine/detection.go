@@ -199,15 +199,40 @@ func (d *Detection) Summary() Summary {
 func (d *Detection) Inventory() *inventory.Inventory { return d.know.inventory }
 
 // FlowReader decodes files into flows, without detection.
-type FlowReader struct{ *ingest.Files }
+type FlowReader struct {
+	*ingest.Files
+	thin *thinner
+}
 
-// NewFlowReader opens the inputs of `weir flows`.
-func NewFlowReader(c *config.Config, files []string, format weir.Format, sampling uint32) (*FlowReader, error) {
-	source, err := ingest.NewFiles(files, ingest.FileConfig{Format: format, Sampling: sampling, SamplingFor: samplingFor(c.Inputs.Sampling)})
+// NewFlowReader opens the inputs of `weir flows`; inventory and indicators take
+// no part.
+func NewFlowReader(o Offline) (*FlowReader, error) {
+	source, err := ingest.NewFiles(o.Files, ingest.FileConfig{Format: o.Format, Sampling: o.Sampling, SamplingFor: samplingFor(o.Config.Inputs.Sampling)})
 	if err != nil {
 		return nil, fmt.Errorf("open the input: %w", err)
 	}
-	return &FlowReader{source}, nil
+	r := &FlowReader{Files: source}
+	if o.Thin > 1 {
+		r.thin = newThinner(o.Thin, o.Seed)
+	}
+	return r, nil
+}
+
+// Run reads everything and hands on what is left of the flows after thinning.
+func (r *FlowReader) Run(ctx context.Context, emit func(weir.Batch) error) error {
+	if r.thin == nil {
+		return r.Files.Run(ctx, emit)
+	}
+	return r.Files.Run(ctx, func(b weir.Batch) error {
+		kept := b.Flows[:0]
+		for i := range b.Flows {
+			if f := b.Flows[i]; r.thin.flow(&f) {
+				kept = append(kept, f)
+			}
+		}
+		b.Flows = kept
+		return emit(b)
+	})
 }
 
 // Changes that callers of the engine branch on.

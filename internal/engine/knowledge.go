@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -31,6 +32,8 @@ type knowledge struct {
 	orienter  *inventory.Orienter
 	intel     *intel.Table
 	feeds     *intel.Report
+	// read holds the times of change of the feeds' files by name of the feed.
+	read map[string]time.Time
 	// maxAge is the age from which a feed is stale.
 	maxAge time.Duration
 }
@@ -114,7 +117,13 @@ func learn(c *config.Config, files []string, more []IntelFile, now time.Time) (*
 	if err != nil {
 		return nil, err
 	}
-	return &knowledge{inventory: inv, orienter: inventory.NewOrienter(inv, ports), intel: table, feeds: feeds, maxAge: time.Duration(c.Intel.MaxAge)}, nil
+	read := map[string]time.Time{}
+	for _, f := range feedFiles(c) {
+		if st, err := os.Stat(f.Path); err == nil {
+			read[f.Source] = st.ModTime()
+		}
+	}
+	return &knowledge{inventory: inv, orienter: inventory.NewOrienter(inv, ports), intel: table, feeds: feeds, read: read, maxAge: time.Duration(c.Intel.MaxAge)}, nil
 }
 
 // servicePorts is the table of services that orientation uses: the built-in one

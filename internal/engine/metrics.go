@@ -39,7 +39,7 @@ func (s *Server) metrics() (http.Handler, error) {
 		"flows_unprotected_total":           {"Flow records that touch nobody protected.", nil},
 		"contacts_ambiguous_total":          {"Contacts without a clear client.", nil},
 		"contacts_without_rate_total":       {"Contacts without a known sampling rate.", nil},
-		"intel_age_seconds":                 {"Age of the newest indicator of a feed.", []string{"feed"}},
+		"intel_age_seconds":                 {"Time since a feed last changed.", []string{"feed"}},
 		"intel_indicators":                  {"Indicators loaded.", []string{"feed"}},
 		"state_bytes":                       {"Memory of the process in use by the heap, detector state above all.", nil},
 		"tracked_pairs":                     {"Pairs of resource, service and peer that are tracked.", nil},
@@ -103,8 +103,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter("contacts_without_rate_total", d.NoRate)
 	for _, f := range s.feeds(s.pipe.know.Load(), now) {
 		gauge("intel_indicators", float64(f.Indicators), f.Name)
-		if !f.Newest.IsZero() {
-			gauge("intel_age_seconds", now.Sub(f.Newest).Seconds(), f.Name)
+		if !f.Updated.IsZero() {
+			gauge("intel_age_seconds", now.Sub(f.Updated).Seconds(), f.Name)
 		}
 	}
 	gauge("state_bytes", float64(heapInUse()))

@@ -66,6 +66,7 @@ type Server struct {
 	// pending are the changes of the batch at work; only the receiving goroutine
 	// touches them.
 	pending  []change
+	saved    time.Time // of the open alerts
 	raised   map[weir.AlertType]*atomic.Uint64
 	failing  atomic.Pointer[string] // what the store said last, nil when it works
 	sampling atomic.Pointer[func(netip.Addr) (uint32, bool)]
@@ -178,7 +179,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, water := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.udp.Run(water, func(b weir.Batch) error { return s.feed(water, b) }) })
 	g.Go(func() error { return s.keepKnowledge(water) })
-	g.Go(func() error { return s.housekeeping(water, dir) })
+	g.Go(func() error { return s.housekeeping(water) })
 	served := make(chan error, 1)
 	go func() {
 		if s.c.API.TLS != nil {
@@ -279,8 +280,12 @@ func (s *Server) prepare(dir string) error {
 	return nil
 }
 
-// episodesFile keeps the open alerts over a restart.
-const episodesFile = "episodes.json"
+// episodesFile keeps the open alerts over a restart. It is written at the end,
+// and when alerts change, at most every saveEvery.
+const (
+	episodesFile = "episodes.json"
+	saveEvery    = 10 * time.Second
+)
 
 // saveEpisodes must not run while a batch is at work.
 func (s *Server) saveEpisodes(dir string) error {
@@ -338,6 +343,12 @@ func (s *Server) feed(ctx context.Context, b weir.Batch) error {
 			s.failing.Store(nil)
 			s.publish(stored)
 			s.pending = s.pending[:0]
+			if time.Since(s.saved) > saveEvery {
+				s.saved = time.Now()
+				if err := s.saveEpisodes(string(s.c.Store.Dir)); err != nil {
+					s.log.Error("open alerts are not saved", "error", err)
+				}
+			}
 			return nil
 		}
 		text := err.Error()
@@ -369,7 +380,7 @@ func (s *Server) publish(stored []weir.Alert) {
 }
 
 // housekeeping removes alerts that are older than the retention.
-func (s *Server) housekeeping(ctx context.Context, _ string) error {
+func (s *Server) housekeeping(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {

@@ -51,9 +51,8 @@ type Store interface {
 	// further ones until ctx is done (its error) or fn fails (its error). Several
 	// changes of one alert may be told as the newest. ErrGone as said above.
 	Watch(ctx context.Context, from int64, fn func([]Change) error) error
-	// Expire removes the alerts that were last updated (event time, or the wall
-	// time of a status) before t (Unix ns), with their changes, and returns how
-	// many. Alerts that are not closed stay.
+	// Expire removes the alerts whose last change was stored before t (wall time,
+	// Unix ns), and returns how many. Alerts that are not closed stay.
 	Expire(ctx context.Context, t int64) (int64, error)
 	// Check reports whether the medium answers.
 	Check(ctx context.Context) error

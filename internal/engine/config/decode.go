@@ -99,7 +99,7 @@ func kindName(n *yaml.Node) string {
 func fields(t reflect.Type) []reflect.StructField {
 	out := make([]reflect.StructField, 0, t.NumField())
 	for f := range t.Fields() {
-		if f := f; f.Tag.Get("yaml") != "" {
+		if f.Tag.Get("yaml") != "" {
 			out = append(out, f)
 		}
 	}

@@ -194,7 +194,7 @@ func put(ctx context.Context, tx *sql.Tx, a weir.Alert) (weir.Alert, error) {
 		ON CONFLICT (id) DO UPDATE SET status=excluded.status, first=excluded.first, last=excluded.last, touched=excluded.touched,
 		closed=excluded.closed, sequence=excluded.sequence, version=excluded.version, place=excluded.place, body=excluded.body`,
 		a.ID, string(a.Type), string(a.Status), a.Resource.Tenant, a.Resource.ID, a.First, a.Last,
-		max(a.Updated, a.Last, a.StatusAt), a.Closed, a.Sequence, a.Version, place, body)
+		time.Now().UnixNano(), a.Closed, a.Sequence, a.Version, place, body)
 	if err != nil {
 		return a, err
 	}

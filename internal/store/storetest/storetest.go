@@ -275,10 +275,14 @@ func expire(t *testing.T, open func() store.Store) {
 	old, live, fresh := Alert(1, weir.SSHIncomingOneToOne, "web-1"), Alert(2, weir.DDoS, "web-1"), Alert(9999, weir.DDoS, "web-2")
 	old.Closed, fresh.Closed = true, true
 	must(s.Apply(ctx, []weir.Alert{old, live, fresh}))(t)
-	if n := must(s.Expire(ctx, fresh.First))(t); n != 1 {
-		t.Errorf("%d expired, want 1", n)
+	now := time.Now()
+	if n := must(s.Expire(ctx, now.Add(-time.Hour).UnixNano()))(t); n != 0 {
+		t.Errorf("%d expired that were stored just now, however old their evidence", n)
 	}
-	got := must(s.List(ctx, store.Filter{Resource: "web-1"}, 10, ""))(t)
+	if n := must(s.Expire(ctx, now.Add(time.Hour).UnixNano()))(t); n != 2 {
+		t.Errorf("%d expired, want 2", n)
+	}
+	got := must(s.List(ctx, store.Filter{Peer: "198.51.100.7"}, 10, ""))(t)
 	if d := cmp.Diff([]string{live.ID}, ids(got.Alerts)); d != "" {
 		t.Error(d)
 	}
