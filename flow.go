@@ -44,7 +44,7 @@ func (s *SamplingSource) UnmarshalText(b []byte) error {
 	*s = SamplingUnknown
 	for i, name := range samplingSources {
 		if name == string(b) {
-			*s = SamplingSource(i) //nolint:gosec // i is at most 6
+			*s = SamplingSource(i)
 		}
 	}
 	return nil
@@ -215,7 +215,7 @@ func (f Format) String() string {
 func ParseFormat(name string) Format {
 	for i, n := range formats {
 		if i > 0 && n == name {
-			return Format(i) //nolint:gosec // i is below len(formats)
+			return Format(i)
 		}
 	}
 	return FormatUnknown

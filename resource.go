@@ -3,6 +3,7 @@ package weir
 import (
 	"hash/fnv"
 	"net/netip"
+	"slices"
 )
 
 // Kind is the kind of a protected resource.
@@ -62,12 +63,5 @@ func (r *Resource) Key() uint64 {
 
 // HasRole reports whether the inventory gives the resource one of the roles.
 func (r *Resource) HasRole(names ...string) bool {
-	for _, have := range r.Roles {
-		for _, n := range names {
-			if have == n {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.Roles, func(have string) bool { return slices.Contains(names, have) })
 }

@@ -17,6 +17,7 @@ package weir
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -54,12 +55,7 @@ func AlertTypes() []AlertType {
 
 // Valid reports whether t is one of the 15 types.
 func (t AlertType) Valid() bool {
-	for _, v := range AlertTypes() {
-		if v == t {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(AlertTypes(), t)
 }
 
 // Family returns the configuration family of the type: c2, infected, generic,

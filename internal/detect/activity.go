@@ -126,7 +126,7 @@ func (a *activity) add(d *Detector, r *resource, s *session) {
 		sc.record(s, a.svc)
 		if grown := sc.connections() - before; grown > 0 {
 			i := (c.End - n*h.slot()) * int64(len(sc.Series)) / h.slot()
-			sc.Series[i] += uint32(min(grown, 1<<31)) //nolint:gosec // bounded
+			sc.Series[i] += uint32(min(grown, 1<<31))
 		}
 		if h == hour && sc.Recs > busyRecords {
 			rec := evidenceOf(c)
@@ -211,8 +211,8 @@ func evidenceOf(c *weir.Contact) weir.RecordEvidence {
 // record alone.
 func recordHash(e *weir.RecordEvidence) uint64 {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(e.Start))
-	binary.BigEndian.PutUint64(b[8:], uint64(e.End))
+	binary.BigEndian.PutUint64(b[:8], uint64(e.Start)) //nolint:gosec // the bits matter, not the sign
+	binary.BigEndian.PutUint64(b[8:], uint64(e.End)) //nolint:gosec // as above
 	h := mix(binary.BigEndian.Uint64(b[:8]) ^ mix(binary.BigEndian.Uint64(b[8:])))
 	s, t := peerKey(e.Src.Addr().As16()), peerKey(e.Dst.Addr().As16())
 	h = mix(h ^ s.hash() ^ uint64(e.Src.Port())<<16 ^ uint64(e.Dst.Port()))

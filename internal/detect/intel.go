@@ -248,7 +248,7 @@ func (p *sighting) note(c *weir.Contact, ses *session) {
 // than no: neither SYN-ACK alone, nor reset, nor ICMP unreachable.
 func says(c *weir.Contact, ses *session) bool {
 	if c.Proto == weir.ProtoICMP || c.Proto == weir.ProtoICMPv6 {
-		t := uint8(c.Peer.Port() >> 8) //nolint:gosec // the ICMP type is the high byte
+		t := uint8(c.Peer.Port() >> 8) // the high byte
 		return t != unreachable && t != unreachable6
 	}
 	if c.Proto != weir.ProtoTCP {

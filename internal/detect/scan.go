@@ -332,8 +332,8 @@ func (e *excursion) unanswered(r *resource, limit float64) bool {
 	if !r.View.ok() || float64(e.Rst) >= resetShare*float64(max(e.Xr, 1)) {
 		return true
 	}
-	real := e.Xr - min(e.Rst, e.Xr)
-	return baseline.BetaUCB95(real, real+e.Xf) < limit
+	replies := e.Xr - min(e.Rst, e.Xr)
+	return baseline.BetaUCB95(replies, replies+e.Xf) < limit
 }
 
 // need returns a number of targets under the sampling of the excursion.

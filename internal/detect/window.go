@@ -106,7 +106,7 @@ func (s *portSet) len() uint64 {
 	for _, w := range s.Big {
 		n += bits.OnesCount64(w)
 	}
-	return uint64(n) //nolint:gosec // at most 65,536
+	return uint64(n)
 }
 
 // Tally is what was seen of one key in one slot, in the direction of the
@@ -158,7 +158,7 @@ func (c *Tally) rate() uint32 {
 	case !c.Thin:
 		return 1
 	}
-	return uint32(min(max((c.Nx+c.Nw/2)/c.Nw, 1), 1<<31)) //nolint:gosec // bounded
+	return uint32(min(max((c.Nx+c.Nw/2)/c.Nw, 1), 1<<31))
 }
 
 // distinct returns D, the number of distinct client ports, a lower bound on
@@ -246,14 +246,14 @@ func (p *pair) markDay(t int64) {
 	}
 	if d > p.DayBase {
 		if shift := d - p.DayBase; shift < 32 {
-			p.Days <<= uint(shift)
+			p.Days <<= shift
 		} else {
 			p.Days = 0
 		}
 		p.DayBase = d
 	}
 	if back := p.DayBase - d; back < 32 {
-		p.Days |= 1 << uint(back)
+		p.Days |= 1 << back
 	}
 }
 
