@@ -212,7 +212,7 @@ func evidenceOf(c *weir.Contact) weir.RecordEvidence {
 func recordHash(e *weir.RecordEvidence) uint64 {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(e.Start)) //nolint:gosec // the bits matter, not the sign
-	binary.BigEndian.PutUint64(b[8:], uint64(e.End)) //nolint:gosec // as above
+	binary.BigEndian.PutUint64(b[8:], uint64(e.End))   //nolint:gosec // as above
 	h := mix(binary.BigEndian.Uint64(b[:8]) ^ mix(binary.BigEndian.Uint64(b[8:])))
 	s, t := peerKey(e.Src.Addr().As16()), peerKey(e.Dst.Addr().As16())
 	h = mix(h ^ s.hash() ^ uint64(e.Src.Port())<<16 ^ uint64(e.Dst.Port()))
