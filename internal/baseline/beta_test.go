@@ -28,7 +28,7 @@ func TestBetaReference(t *testing.T) {
 
 func TestBetaDecisionEdges(t *testing.T) {
 	first := func(ok func(v uint64) bool) uint64 {
-		for v := uint64(0); v < 1000; v++ {
+		for v := range uint64(1000) {
 			if ok(v) {
 				return v
 			}

@@ -49,7 +49,7 @@ func exactTail(y, a int64, mean *big.Rat) float64 {
 		term.Mul(term, q)
 	}
 	rest := big.NewRat(1, 1)
-	for j := int64(0); j < y; j++ {
+	for j := range y {
 		rest.Sub(rest, term)
 		term.Mul(term, om)
 		term.Mul(term, big.NewRat(a+j, j+1))

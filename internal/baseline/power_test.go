@@ -71,7 +71,7 @@ func TestContactProbability(t *testing.T) {
 func TestPoissonTail(t *testing.T) {
 	for _, mean := range []float64{1e-9, 0.3, 4, 31, 300} {
 		sum, pmf := 0.0, math.Exp(-mean)
-		for x := uint64(0); x < 40; x++ {
+		for x := range uint64(40) {
 			if sum < 0.999 {
 				relNear(t, fmt.Sprintf("P(Y>=%d), mean %g", x, mean), PoissonTail(x, mean), 1-sum, 1e-9)
 			}

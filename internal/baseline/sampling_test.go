@@ -464,7 +464,7 @@ func TestBoundsMonotone(t *testing.T) {
 func TestIntervalCoverage(t *testing.T) {
 	for _, mean := range []float64{8, 20, 55, 200, 1000} {
 		var inside float64
-		for x := uint64(0); x < 4000; x++ {
+		for x := range uint64(4000) {
 			lo, hi := PoissonInterval95(x)
 			if lo <= mean && mean <= hi {
 				inside += PoissonTail(x, mean) - PoissonTail(x+1, mean)
