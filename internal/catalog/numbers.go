@@ -76,11 +76,11 @@ func plural(n string, lang Lang, one, many string, ja message) string {
 func duration(d time.Duration, lang Lang) string {
 	switch {
 	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
-		return plural(count(uint64(d/(24*time.Hour))), lang, "day", "days", "%{n} 日間") //nolint:gosec // positive
+		return plural(count(uint64(d/(24*time.Hour))), lang, "day", "days", "%{n} 日間")
 	case d >= time.Hour && d%time.Hour == 0:
-		return plural(count(uint64(d/time.Hour)), lang, "h", "h", "%{n} 時間") //nolint:gosec // positive
+		return plural(count(uint64(d/time.Hour)), lang, "h", "h", "%{n} 時間")
 	case d >= time.Minute && d%time.Minute == 0:
-		return plural(count(uint64(d/time.Minute)), lang, "min", "min", "%{n} 分間") //nolint:gosec // positive
+		return plural(count(uint64(d/time.Minute)), lang, "min", "min", "%{n} 分間")
 	}
 	return plural(number(max(d.Seconds(), 0)), lang, "s", "s", "%{n} 秒間")
 }

@@ -28,13 +28,13 @@ func TestPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, text := range want {
-			if err := os.WriteFile(filepath.Join(reference, name), []byte(text), 0o644); err != nil { //nolint:gosec // documentation
+			if err := os.WriteFile(filepath.Join(reference, name), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	for name, text := range want {
-		have, err := os.ReadFile(filepath.Join(reference, name)) //nolint:gosec // documentation
+		have, err := os.ReadFile(filepath.Join(reference, name))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,7 +33,7 @@ func golden(t *testing.T, name, got string) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // a golden file
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +41,6 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s is stale, run with -update: (-want +got)\n%s", path, diff)
 	}
 }
-
-func ptr(x float64) *float64 { return &x }
 
 // example returns one alert of a type with documentation addresses.
 func example(typ weir.AlertType) *weir.Alert {
@@ -57,10 +55,10 @@ func example(typ weir.AlertType) *weir.Alert {
 		},
 		Own: netip.MustParseAddr("203.0.113.10"), Direction: weir.Incoming, Proto: weir.ProtoTCP,
 		At: start + 12*minute, First: start + 1500, Last: start + 10*minute, Quiet: 30 * time.Minute, Window: time.Hour,
-		Peers:    []weir.PeerEvidence{{Address: peer(7), Packets: 17, Bytes: 2512, Connections: 15, Lower: 420, Estimate: ptr(1308), First: start + 1500, Last: start + 10*minute}},
+		Peers:    []weir.PeerEvidence{{Address: peer(7), Packets: 17, Bytes: 2512, Connections: 15, Lower: 420, Estimate: new(1308.0), First: start + 1500, Last: start + 10*minute}},
 		Count:    15,
 		Observed: 15, Expected: 0.4, Threshold: 6, Floor: 30, Unit: weir.UnitConnections, Surprise: 12.34, Confidence: 0.93,
-		Sampling: weir.Sampling{Rate: 1000, Source: weir.SamplingRecord, Estimate: ptr(1308), Low95: ptr(762), High95: ptr(2094)},
+		Sampling: weir.Sampling{Rate: 1000, Source: weir.SamplingRecord, Estimate: new(1308.0), Low95: new(762.0), High95: new(2094.0)},
 		Baseline: &weir.BaselineInfo{Phase: 2, AgeDays: 14.2, Mean: 0.4, Dispersion: 0.7},
 		Series:   []weir.Point{{Time: start, Observed: 9, Expected: 0.2}, {Time: start + 6*minute, Observed: 6, Expected: 0.2}},
 		Records: []weir.RecordEvidence{{
@@ -78,7 +76,7 @@ func example(typ weir.AlertType) *weir.Alert {
 			f.Peers = append(f.Peers, weir.PeerEvidence{Address: peer(i + 1), Packets: 20, Bytes: 3000, Connections: 18, Lower: 18, First: start + 1500, Last: start + 10*minute})
 		}
 		f.Unit, f.Count, f.Observed, f.Expected, f.Threshold, f.Floor = unit, uint64(n), float64(n), 1.5, 9, 5
-		f.Sampling = weir.Sampling{Rate: 1, Source: weir.SamplingFormat, Estimate: ptr(float64(n)), Low95: ptr(float64(n)), High95: ptr(float64(n))}
+		f.Sampling = weir.Sampling{Rate: 1, Source: weir.SamplingFormat, Estimate: new(float64(n)), Low95: new(float64(n)), High95: new(float64(n))}
 	}
 	intel := func(prefix string, category weir.Category, family string) {
 		f.Intel = []weir.IntelEvidence{{
@@ -110,7 +108,7 @@ func example(typ weir.AlertType) *weir.Alert {
 	case weir.DDoS:
 		many(12, weir.UnitPacketsPerS)
 		f.Direction, f.Window, f.Observed, f.Expected, f.Threshold, f.Floor, f.Count = weir.Outgoing, 3*time.Minute, 4301, 12, 1000, 1000, 300
-		f.Sampling = weir.Sampling{Rate: 1000, Source: weir.SamplingConfig, Estimate: ptr(5000), Low95: ptr(4450), High95: ptr(5599)}
+		f.Sampling = weir.Sampling{Rate: 1000, Source: weir.SamplingConfig, Estimate: new(5000.0), Low95: new(4450.0), High95: new(5599.0)}
 		f.Facts = map[string]string{"class": "syn"}
 		f.Limits = []weir.Limit{{Code: weir.LimitMayBeLegitimate}}
 	case weir.RDPIncomingManyToOne, weir.SSHIncomingManyToOne:
@@ -123,24 +121,24 @@ func example(typ weir.AlertType) *weir.Alert {
 	case weir.SSHIncomingOneToOne:
 		service("SSH", 22)
 		f.Resource.ID = "web-1"
-		f.Sampling.Estimate, f.Sampling.Low95, f.Sampling.High95 = ptr(1240), ptr(1130), ptr(1350)
+		f.Sampling.Estimate, f.Sampling.Low95, f.Sampling.High95 = new(1240.0), new(1130.0), new(1350.0)
 		f.Observed, f.Count = 38, 38
 	case weir.PortScanning:
 		service("SMB", 445)
 		many(40, weir.UnitDestinations)
-		f.Direction, f.Sampling = weir.Outgoing, weir.Sampling{Rate: 1000, Source: weir.SamplingHeader, Low95: ptr(40)}
+		f.Direction, f.Sampling = weir.Outgoing, weir.Sampling{Rate: 1000, Source: weir.SamplingHeader, Low95: new(40.0)}
 		f.Threshold, f.Floor, f.Surprise, f.Baseline = 10, 0, 0, nil
 	case weir.RDPOutgoingOneToMany, weir.SSHOutgoingOneToMany:
 		service(string(typ[:3]), map[bool]uint16{true: 3389, false: 22}[typ == weir.RDPOutgoingOneToMany])
 		many(8, weir.UnitDestinations)
 		f.Direction = weir.Outgoing
-		f.Sampling = weir.Sampling{Rate: 512, Source: weir.SamplingOptions, Estimate: ptr(31), Low95: ptr(8)}
+		f.Sampling = weir.Sampling{Rate: 512, Source: weir.SamplingOptions, Estimate: new(31.0), Low95: new(8.0)}
 		f.Baseline.Phase, f.Baseline.AgeDays = 1, 3.5
 		f.Limits = []weir.Limit{{Code: weir.LimitWarming}, {Code: weir.LimitPeersCut, Arg: "3"}}
 	case weir.RDPOutgoingOneToOne, weir.SSHOutgoingOneToOne:
 		service(string(typ[:3]), map[bool]uint16{true: 3389, false: 22}[typ == weir.RDPOutgoingOneToOne])
 		f.Direction = weir.Outgoing
-		f.Sampling = weir.Sampling{Rate: 1, Source: weir.SamplingFormat, Estimate: ptr(15), Low95: ptr(15), High95: ptr(15)}
+		f.Sampling = weir.Sampling{Rate: 1, Source: weir.SamplingFormat, Estimate: new(15.0), Low95: new(15.0), High95: new(15.0)}
 	case weir.TrafficFromUnrecommended:
 		many(5, weir.UnitSources)
 		f.Window = 24 * time.Hour
@@ -392,11 +390,11 @@ func TestNumbers(t *testing.T) {
 		s    weir.Sampling
 		want string
 	}{
-		{weir.Sampling{Estimate: ptr(1240), Low95: ptr(1130), High95: ptr(1350)}, "1,240 ± 110"},
-		{weir.Sampling{Estimate: ptr(1308), Low95: ptr(762), High95: ptr(2094)}, "1,308 [762–2,094]"},
-		{weir.Sampling{Estimate: ptr(8), Low95: ptr(8), High95: ptr(8)}, "8"},
-		{weir.Sampling{Estimate: ptr(8)}, "8"},
-		{weir.Sampling{Estimate: ptr(8), Low95: ptr(9), High95: ptr(7)}, "8"},
+		{weir.Sampling{Estimate: new(1240.0), Low95: new(1130.0), High95: new(1350.0)}, "1,240 ± 110"},
+		{weir.Sampling{Estimate: new(1308.0), Low95: new(762.0), High95: new(2094.0)}, "1,308 [762–2,094]"},
+		{weir.Sampling{Estimate: new(8.0), Low95: new(8.0), High95: new(8.0)}, "8"},
+		{weir.Sampling{Estimate: new(8.0)}, "8"},
+		{weir.Sampling{Estimate: new(8.0), Low95: new(9.0), High95: new(7.0)}, "8"},
 	} {
 		if got := interval(c.s, weir.UnitConnections); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
@@ -460,7 +458,7 @@ func genAlert() *rapid.Generator[*weir.Alert] {
 		number := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{0, 1, math.NaN(), math.Inf(1), math.Inf(-1), 40, 1240}))
 		optional := func(label string) *float64 {
 			if rapid.Bool().Draw(t, label) {
-				return ptr(number.Draw(t, label))
+				return new(number.Draw(t, label))
 			}
 			return nil
 		}
