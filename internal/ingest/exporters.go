@@ -106,16 +106,16 @@ func (e *exporters) advance(now int64) int64 {
 		return e.watermark
 	}
 	e.computed = now
-	low, any := int64(0), false
+	low, some := int64(0), false
 	for _, x := range e.m {
 		if x.newest == 0 || now-x.heard > int64(e.idle) {
 			continue
 		}
-		if !any || x.newest < low {
-			low, any = x.newest, true
+		if !some || x.newest < low {
+			low, some = x.newest, true
 		}
 	}
-	if any {
+	if some {
 		e.watermark = max(e.watermark, low-int64(e.lateness))
 	}
 	return e.watermark

@@ -230,8 +230,7 @@ func (f *Files) look(path string) (*file, error) {
 // unwrapPath takes the path out of an error of the file system: the caller
 // names it.
 func unwrapPath(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		return fmt.Errorf("cannot be opened: %w", pe.Err)
 	}
 	return err

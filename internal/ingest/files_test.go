@@ -297,7 +297,7 @@ func TestFilesSampling(t *testing.T) {
 	check("nothing named", FileConfig{}, "1 format", "100 record", "0 unknown")
 	check("flag", FileConfig{Sampling: 512}, "512 flag", "100 record", "512 flag")
 	rule := func(force bool) func(a netip.Addr) (uint32, bool) {
-		return func(a netip.Addr) (uint32, bool) { return 64, force }
+		return func(netip.Addr) (uint32, bool) { return 64, force }
 	}
 	check("rule", FileConfig{SamplingFor: rule(false)}, "1 format", "100 record", "64 config")
 	check("forced rule", FileConfig{SamplingFor: rule(true)}, "1 format", "64 config", "64 config")

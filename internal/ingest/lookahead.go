@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/weir-net/weir"
@@ -105,8 +106,8 @@ const lookAheadBytes = 1 << 20
 // stream cannot be looked into: while one is to come, nothing is promised.
 func (f *Files) lookAhead(ctx context.Context) error {
 	earliest := int64(math.MaxInt64)
-	for i := len(f.files) - 1; i >= 0; i-- {
-		x := f.files[i]
+	for i, x := range slices.Backward(f.files) {
+
 		x.ahead = earliest
 		switch {
 		case x.stream:

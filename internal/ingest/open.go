@@ -87,15 +87,15 @@ func (e cutError) Error() string {
 	return fmt.Sprintf("content ends after %d bytes: %v", e.at, e.cause)
 }
 func (e cutError) Unwrap() error        { return e.cause }
-func (e cutError) Is(target error) bool { return target == io.ErrUnexpectedEOF } //nolint:errorlint // Is compares the target itself
+func (e cutError) Is(target error) bool { return target == io.ErrUnexpectedEOF }
 
 // open opens a path, "-" being stdin, and undoes gzip or zstd as the first bytes
 // tell. read, if not nil, counts the bytes taken from the file.
 func open(path string, stdin io.Reader, read *atomic.Int64) (*input, error) {
 	in := &input{name: path}
-	var raw io.Reader = stdin
+	raw := stdin
 	if path != Stdin {
-		f, err := os.Open(path) //nolint:gosec // the operator names the file
+		f, err := os.Open(path)
 		if err != nil {
 			return nil, fmt.Errorf("open input: %w", err)
 		}
@@ -148,13 +148,4 @@ func (l *lazyGzip) Read(p []byte) (int, error) {
 		l.z = z
 	}
 	return l.z.Read(p)
-}
-
-// head returns up to SniffLen bytes of content without consuming them.
-func (in *input) head() ([]byte, error) {
-	b, err := in.Peek(SniffLen)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return b, fmt.Errorf("read %s: %w", in.name, err)
-	}
-	return b, nil
 }
