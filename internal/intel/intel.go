@@ -123,7 +123,7 @@ func Load(files []File, now int64) (*Table, *Report, error) {
 }
 
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("intel: %w", err)
 	}

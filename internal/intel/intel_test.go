@@ -281,8 +281,7 @@ func TestRefusals(t *testing.T) {
 		if err == nil || err.Error() != tt.want || len(inds) != 0 || rep == nil {
 			t.Errorf("%s: %v\nwant %s", tt.name, err, tt.want)
 		}
-		var place *Error
-		if !errors.As(err, &place) {
+		if _, ok := errors.AsType[*Error](err); !ok {
 			t.Errorf("%s: no place in %v", tt.name, err)
 		}
 	}

@@ -36,7 +36,7 @@ func (c *collector) lines(data []byte) {
 			c.form("zeek")
 			continue
 		}
-		if isComment(trimmed) && !(header != nil && header.separator == trimmed[0]) {
+		if isComment(trimmed) && (header == nil || header.separator != trimmed[0]) {
 			comment = strings.TrimLeft(trimmed, "#; \t")
 			continue
 		}
