@@ -89,10 +89,10 @@ func (c *cloud) azureVM(id string, o object) {
 		}
 	}
 	// az vm list -d adds these, several separated by commas.
-	for _, a := range strings.Split(o.text("publicIps"), ",") {
+	for a := range strings.SplitSeq(o.text("publicIps"), ",") {
 		n.holds(a, false)
 	}
-	for _, a := range strings.Split(o.text("privateIps"), ",") {
+	for a := range strings.SplitSeq(o.text("privateIps"), ",") {
 		n.holds(a, true)
 	}
 }

@@ -30,7 +30,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		inv, err := Parse("f", data)
 		if err != nil {
-			joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the shape of Join itself
+			joined, ok := err.(interface{ Unwrap() []error })
 			all := []error{err}
 			if ok {
 				all = joined.Unwrap()

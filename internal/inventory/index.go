@@ -434,7 +434,7 @@ func cacheSlot(a netip.Addr) uint64 {
 }
 
 func (c *resourceCache) get(n *Network, a netip.Addr) *weir.Resource {
-	mask := uint64(len(c.slots) - 1)
+	mask := uint64(len(c.slots) - 1) //nolint:gosec // there is at least one slot
 	first := cacheSlot(a)
 	victim := first & mask
 	for i := range uint64(cacheWays) {
