@@ -16,12 +16,12 @@ type word struct {
 // message is empty when the line is well formed.
 func split(line string) (words []word, badCol int, msg string) {
 	for i := 0; i < len(line); {
-		switch c := line[i]; {
-		case c == ' ' || c == '\t' || c == '\r':
+		switch c := line[i]; c {
+		case ' ', '\t', '\r':
 			i++
-		case c == '#':
+		case '#':
 			return words, 0, ""
-		case c == '"':
+		case '"':
 			end := strings.IndexByte(line[i+1:], '"')
 			if end < 0 {
 				return words, i + 1, `the quote is not closed; expected another "`

@@ -301,7 +301,7 @@ func parseDuration(text string) (time.Duration, bool) {
 		if err != nil || days > maxDays {
 			return 0, false
 		}
-		if total = time.Duration(days) * day; rest == "" { //nolint:gosec // at most maxDays
+		if total = time.Duration(days) * day; rest == "" {
 			return total, true
 		}
 		text = rest

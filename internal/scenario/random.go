@@ -33,7 +33,7 @@ func (r random) in(n numbers) uint64 { return n.low + r.below(n.high-n.low+1) }
 // Neumann's method of comparing uniform numbers (J. von Neumann, Various
 // techniques used in connection with random digits, 1951).
 func (r random) exponential(mean uint64) uint64 {
-	for whole := uint64(0); whole < 64; whole++ {
+	for whole := range uint64(64) {
 		first := r.Uint64()
 		last, n := first, 1
 		for {

@@ -63,7 +63,7 @@ func DefaultStart() time.Time { return time.Date(2026, 1, 5, 0, 0, 0, 0, time.UT
 
 // Load reads a scenario file.
 func Load(path string) (*Scenario, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read scenario: %w", err)
 	}

@@ -31,7 +31,7 @@ func (h *hosts) at(i uint64) netip.Addr {
 	b := h.first.As16()
 	for k := 15; k >= 0 && i > 0; k-- {
 		i += uint64(b[k])
-		b[k] = byte(i)
+		b[k] = byte(i) //nolint:gosec // the low byte is meant
 		i >>= 8
 	}
 	a := netip.AddrFrom16(b)
@@ -77,7 +77,7 @@ type traffic struct {
 }
 
 // span is the nominal time from the first round to the end of the last.
-func (t *traffic) span() time.Duration { return t.every * time.Duration(t.count) }
+func (t *traffic) span() time.Duration { return t.every * time.Duration(t.count) } //nolint:gosec // the parser bounds the count
 
 // days returns the days, from 0, on which the line happens.
 func (t *traffic) days(s *Scenario) []int {

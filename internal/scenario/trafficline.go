@@ -137,11 +137,11 @@ func (p *parser) rounds(t *traffic, when timing) error {
 			t.every = time.Second
 		}
 	}
-	if t.count > maxConnections || t.count > 1 && t.every > maxDays*day/time.Duration(t.count) { //nolint:gosec // at most maxConnections
+	if t.count > maxConnections || t.count > 1 && t.every > maxDays*day/time.Duration(t.count) {
 		return p.fault(here, "too many rounds, or too long: at most %d rounds and %d days", maxConnections, maxDays)
 	}
 	if t.shape.plan == planFlood {
-		if t.p.lasts = time.Duration(t.count) * t.every; t.count > 1 && when.length == 0 { //nolint:gosec // at most maxConnections
+		if t.p.lasts = time.Duration(t.count) * t.every; t.count > 1 && when.length == 0 {
 			return p.fault(here, "a flood has a length; expected for DURATION")
 		}
 		// Rounds of a flood are slices of a second, or of less: a slice is in
@@ -151,7 +151,7 @@ func (p *parser) rounds(t *traffic, when timing) error {
 			const most = 10_000                                                      // records of a slice
 			t.every = min(t.every, time.Second/time.Duration((t.p.pps+most-1)/most)) //nolint:gosec // at most maxFloodPPS
 		}
-		t.count = uint64(max(t.p.lasts/t.every, 1)) //nolint:gosec // positive
+		t.count = uint64(max(t.p.lasts/t.every, 1))
 		if n := float64(t.p.pps) * t.p.lasts.Seconds(); n > maxPackets {
 			return p.fault(here, "a flood of more than %d packets", maxPackets)
 		}

@@ -178,8 +178,7 @@ func ReadTruth(r io.Reader, name string) ([]Row, error) {
 }
 
 func csvError(name string, err error) error {
-	var pe *csv.ParseError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*csv.ParseError](err); ok {
 		return &Error{name, pe.Line, pe.Column, "no valid CSV: " + pe.Err.Error()}
 	}
 	return fmt.Errorf("read %s: %w", name, err)
