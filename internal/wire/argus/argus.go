@@ -259,7 +259,7 @@ func (r *row) ports(f *weir.Flow) error {
 		if err != nil {
 			return err
 		}
-		text.SetICMP(f, uint8(n&0xff), uint8(n>>8)) //nolint:gosec // two bytes
+		text.SetICMP(f, uint8(n&0xff), uint8(n>>8))
 	case text.HasPorts(f.Proto) && len(d) > 0:
 		sp, err := port("Sport", s)
 		if err != nil {

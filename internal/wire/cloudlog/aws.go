@@ -86,8 +86,6 @@ func newAWS(r io.Reader) *aws {
 	return a
 }
 
-var errDash = errors.New("is not known")
-
 func (a *aws) parse(line []byte, f *weir.Flow) (bool, error) {
 	if isAWSHeader(line) {
 		return false, a.setHeader(line)

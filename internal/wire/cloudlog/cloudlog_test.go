@@ -293,9 +293,7 @@ func TestGCP(t *testing.T) {
 		"arrays after each other": "[" + rec[0] + "]\n[" + rec[1] + "]",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if strings.HasPrefix(in, "\ufeff") {
-				in = in[len("\ufeff"):]
-			}
+			in = strings.TrimPrefix(in, "\ufeff")
 			flows, r, err := read(t, weir.FormatGCPVPC, in)
 			if n, first := r.Skipped(); err != nil || n > 0 || r.Stats().Other != int64(strings.Count(in, "textPayload")) {
 				t.Fatal(err, first, r.Stats())

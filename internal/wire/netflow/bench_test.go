@@ -1,7 +1,7 @@
 package netflow_test
 
 import (
-	"math/rand"
+	"math/rand/v2"
 	"testing"
 
 	weir "github.com/weir-net/weir"
@@ -42,9 +42,9 @@ func benchRecord(r *rand.Rand, version uint16, six bool) []byte {
 		dst = cat(ip("2603:1030::")[:12], be(4, uint64(r.Uint32()&0xfff)))
 		mask = 64
 	}
-	packets := uint64(1 + r.Intn(3))
-	b := cat(src, dst, be(2, uint64(32768+r.Intn(28000))), be(2, 443), []byte{6, 0, 0x1b},
-		be(4, uint64(1+r.Intn(48))), be(4, uint64(1+r.Intn(48))), be(4, packets), be(4, packets*100))
+	packets := uint64(1 + r.IntN(3))
+	b := cat(src, dst, be(2, uint64(32768+r.IntN(28000))), be(2, 443), []byte{6, 0, 0x1b},
+		be(4, uint64(1+r.IntN(48))), be(4, uint64(1+r.IntN(48))), be(4, packets), be(4, packets*100))
 	if version == ipx {
 		b = cat(b, be(8, 1760000000000), be(8, 1760000005000))
 	} else {
@@ -76,7 +76,7 @@ func benchDecode(b *testing.B, per int, template []byte, stream [][]byte) {
 }
 
 func templated(version uint16, per int, fields []spec, record func(*rand.Rand) []byte) (template []byte, stream [][]byte) {
-	r := rand.New(rand.NewSource(42))
+	r := rand.New(rand.NewPCG(42, 42))
 	head := spelling{version: version, domain: 1, export: 1760000000, uptime: 3600000}
 	t := head
 	template = t.template(256, fields...).bytes()

@@ -74,7 +74,7 @@ func (d *Decoder) Decode(exporter netip.Addr, received int64, datagram []byte, d
 			d.err = &Error{Exporter: exporter, Version: version, Reason: ReasonVersion}
 		}
 	}
-	d.stats.Flows += uint64(len(dst) - before)
+	d.stats.Flows += uint64(len(dst) - before) //nolint:gosec // dst only grows
 	if d.faults > 0 {
 		d.stats.Malformed++
 	}

@@ -3,6 +3,7 @@ package netflow_test
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -213,13 +214,13 @@ func (h header) interpret(values []gonetflow.DataField) (weir.Flow, bool) {
 		}
 	}
 	f.Start, f.End = h.times(values)
-	switch {
-	case f.Proto == 1:
+	switch f.Proto {
+	case 1:
 		if v, ok := get(32); ok {
 			sport, dport = 0, v
 			f.Known |= weir.HasPorts
 		}
-	case f.Proto == 58:
+	case 58:
 		if v, ok := get(139); ok {
 			sport, dport = 0, v
 			f.Known |= weir.HasPorts
@@ -399,9 +400,7 @@ var disagreements = map[string]string{
 func TestAgainstGoflow2Vectors(t *testing.T) {
 	dir := vectorDir(t)
 	vectors := readVectors(t, dir, "netflow")
-	for name, v := range readVectors(t, dir, "ipfix") {
-		vectors[name] = v
-	}
+	maps.Copy(vectors, readVectors(t, dir, "ipfix"))
 	for name, v := range vectors {
 		base := filepath.Base(name)
 		t.Run(base, func(t *testing.T) {

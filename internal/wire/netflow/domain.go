@@ -87,7 +87,7 @@ func (d *Decoder) oldestDomain(exporter netip.Addr) *domain {
 	return element2domain(d.proven.Back())
 }
 
-func element2domain(e *list.Element) *domain { return e.Value.(*domain) } //nolint:forcetypeassert // only domains are put in
+func element2domain(e *list.Element) *domain { return e.Value.(*domain) } //nolint:errcheck // only domains are put in
 
 // forget drops a domain with all that belongs to it.
 func (d *Decoder) forget(s *domain) {
@@ -174,7 +174,7 @@ func (d *Decoder) learn(s *domain, t *template, received int64) bool {
 	return true
 }
 
-func element2template(e *list.Element) *template { return e.Value.(*template) } //nolint:forcetypeassert // only templates are put in
+func element2template(e *list.Element) *template { return e.Value.(*template) } //nolint:errcheck // only templates are put in
 
 // remove takes a template out of its place.
 func (d *Decoder) remove(t *template) {

@@ -317,7 +317,7 @@ func special(f *weir.Flow, o *op, m *message, s *domain, b []byte) {
 	case codeUptime:
 		o.uptimes(f, m, s, b)
 	case codeDuration:
-		d := int64(min(v, math.MaxUint32)) * microsecond //nolint:gosec // bounded here
+		d := int64(min(v, math.MaxUint32)) * microsecond
 		if o.form == formMillis {
 			d *= 1000
 		}
@@ -365,7 +365,7 @@ func (o *op) icmp(f *weir.Flow, v uint64, b []byte) {
 		}
 	}
 	f.Src = netip.AddrPortFrom(f.Src.Addr(), 0)
-	f.Dst = netip.AddrPortFrom(f.Dst.Addr(), uint16(v)) //nolint:gosec // two octets
+	f.Dst = netip.AddrPortFrom(f.Dst.Addr(), uint16(v))
 	f.Known |= weir.HasPorts
 }
 
@@ -390,7 +390,7 @@ func (o *op) uptimes(f *weir.Flow, m *message, s *domain, b []byte) {
 	if boot == 0 {
 		if o.len2 != 0 {
 			f.End = m.exportTime
-			if d := int32(last - first); o.len != 0 && d > 0 { //nolint:gosec // the wrap is meant
+			if d := int32(last - first); o.len != 0 && d > 0 {
 				f.Start = f.End - int64(d)*millisecond
 			}
 		}
@@ -446,11 +446,11 @@ func fromNTP(v uint64, length int) int64 {
 		return 0
 	}
 	const epoch = 2208988800 // from 1900 to 1970, in seconds
-	sec := int64(v >> 32)    //nolint:gosec // 32 bits
+	sec := int64(v >> 32)
 	if sec&0x80000000 == 0 {
 		sec += 1 << 32
 	}
-	return (sec-epoch)*second + int64((v&0xffffffff)*second>>32) //nolint:gosec // below one second
+	return (sec-epoch)*second + int64((v&0xffffffff)*second>>32)
 }
 
 // finish puts in order what depends on more than one field.

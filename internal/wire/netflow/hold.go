@@ -47,7 +47,7 @@ func (d *Decoder) hold(s *domain, id uint16, m *message, body []byte) {
 	d.stats.Held++
 }
 
-func element2held(e *list.Element) *heldSet { return e.Value.(*heldSet) } //nolint:forcetypeassert // only held sets are put in
+func element2held(e *list.Element) *heldSet { return e.Value.(*heldSet) } //nolint:errcheck // only held sets are put in
 
 // unhold takes out the set at e, which must be the first of its template: sets
 // come in and go out in the order of arrival.

@@ -3,6 +3,7 @@ package netflow_test
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,7 +59,7 @@ func TestKnowledgeMalformed(t *testing.T) {
 	for name, k := range map[string]netflow.Knowledge{
 		"version":    {Version: 5},
 		"cut":        {Version: 10, Templates: [][]byte{good[:9], good}},
-		"too long":   {Version: 10, Templates: [][]byte{append(good[:len(good):len(good)], 0), good}},
+		"too long":   {Version: 10, Templates: [][]byte{append(slices.Clip(good), 0), good}},
 		"withdrawal": {Version: 10, Templates: [][]byte{{1, 0, 0, 0}, good}},
 		"empty":      {Version: 10, Templates: [][]byte{nil, good}},
 		"no scope":   {Version: 10, Templates: [][]byte{good}, Options: [][]byte{cat(be(2, 300), be(2, 1), be(2, 0), be(2, 34), be(2, 4))}},

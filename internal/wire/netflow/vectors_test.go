@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -161,9 +162,7 @@ var differences = map[string]struct {
 func TestVectors(t *testing.T) {
 	dir := vectorDir(t)
 	vectors := readVectors(t, dir, "netflow")
-	for name, v := range readVectors(t, dir, "ipfix") {
-		vectors[name] = v
-	}
+	maps.Copy(vectors, readVectors(t, dir, "ipfix"))
 	for name, v := range vectors {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			d := netflow.New(netflow.DefaultConfig())

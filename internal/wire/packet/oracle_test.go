@@ -12,7 +12,7 @@ import (
 
 // TestOracle builds random packets and holds the parser against gopacket.
 func TestOracle(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible test data
+	r := rand.New(rand.NewPCG(1, 2))
 	kinds := map[uint8]int{}
 	for i := range 20000 {
 		b := randomPacket(t, r)
@@ -142,7 +142,7 @@ func randomPacket(t *testing.T, r *rand.Rand) []byte {
 	next := &et.EthernetType
 	ls := []gopacket.SerializableLayer{et}
 	for range r.IntN(3) {
-		q := &layers.Dot1Q{VLANIdentifier: uint16(1 + r.IntN(4094))} //nolint:gosec // below 4095
+		q := &layers.Dot1Q{VLANIdentifier: uint16(1 + r.IntN(4094))}
 		*next = layers.EthernetTypeDot1Q
 		next = &q.Type
 		ls = append(ls, q)
@@ -176,7 +176,7 @@ func randomBytes(r *rand.Rand, n int) []byte {
 // randomUpper builds what an IP header carries and its protocol.
 func randomUpper(r *rand.Rand, v6 bool) (layers.IPProtocol, []gopacket.SerializableLayer) {
 	payload := gopacket.Payload(randomBytes(r, 1+r.IntN(40)))
-	sp, dp := uint16(1+r.UintN(65535)), uint16(20000+r.UintN(100)) //nolint:gosec // in range
+	sp, dp := uint16(1+r.UintN(65535)), uint16(20000+r.UintN(100))
 	coin := func() bool { return r.IntN(2) == 0 }
 	switch r.IntN(6) {
 	case 0:
@@ -189,7 +189,7 @@ func randomUpper(r *rand.Rand, v6 bool) (layers.IPProtocol, []gopacket.Serializa
 		return protoUDP, []gopacket.SerializableLayer{&layers.UDP{SrcPort: layers.UDPPort(sp | 0x8000), DstPort: layers.UDPPort(dp)}, payload}
 	case 2:
 		if v6 {
-			return protoICMPv6, []gopacket.SerializableLayer{&layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(200, uint8(r.UintN(256)))}, payload} //nolint:gosec // in range
+			return protoICMPv6, []gopacket.SerializableLayer{&layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(200, uint8(r.UintN(256)))}, payload}
 		}
 		return protoICMP, []gopacket.SerializableLayer{&layers.ICMPv4{TypeCode: layers.ICMPv4TypeCode(sp)}, payload}
 	case 3:
@@ -208,7 +208,7 @@ func randomIP(r *rand.Rand, v6 bool) []gopacket.SerializableLayer {
 	if !v6 {
 		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: proto, SrcIP: randomBytes(r, 4), DstIP: randomBytes(r, 4)}
 		if r.IntN(8) == 0 {
-			ip.FragOffset, ip.Flags = uint16(r.UintN(3)), layers.IPv4MoreFragments //nolint:gosec // in range
+			ip.FragOffset, ip.Flags = uint16(r.UintN(3)), layers.IPv4MoreFragments
 		}
 		if r.IntN(8) == 0 {
 			ip.Options = []layers.IPv4Option{{OptionType: 1}, {OptionType: 1}, {OptionType: 1}, {OptionType: 0}}

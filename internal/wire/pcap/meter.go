@@ -297,7 +297,7 @@ func (m *Meter) count(id int32, t int64, h *packet.Header) {
 		to = &e.in
 	}
 	to.packets++
-	to.bytes += uint64(max(h.Length, 0)) //nolint:gosec // not negative
+	to.bytes += uint64(max(h.Length, 0))
 	e.start, e.end = min(e.start, t), max(e.end, t)
 	queue := e.queue
 	if queue != queueOther {

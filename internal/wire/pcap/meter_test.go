@@ -250,8 +250,8 @@ func TestMeterProperties(t *testing.T) {
 			if f.Packets+f.RevPackets == 0 {
 				t.Error("a flow without packets")
 			}
-			count[pair{f.Src.Addr(), f.Dst.Addr(), f.Proto}] -= int64(f.Packets)    //nolint:gosec // small
-			count[pair{f.Dst.Addr(), f.Src.Addr(), f.Proto}] -= int64(f.RevPackets) //nolint:gosec // small
+			count[pair{f.Src.Addr(), f.Dst.Addr(), f.Proto}] -= int64(f.Packets)
+			count[pair{f.Dst.Addr(), f.Src.Addr(), f.Proto}] -= int64(f.RevPackets)
 		}
 		for p, n := range count {
 			if n != 0 {

@@ -347,7 +347,7 @@ func (i *iface) time(ts uint64) int64 {
 	if i.offset < -limit {
 		return math.MinInt64
 	}
-	return (s+i.offset)*1e9 + int64(nsec) //nolint:gosec // nsec is below 1e9
+	return (s+i.offset)*1e9 + int64(nsec)
 }
 
 // bytes reads n bytes into the buffer of the reader. A clean end before the

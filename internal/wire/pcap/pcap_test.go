@@ -47,7 +47,7 @@ func (s *seg) bytes() []byte {
 		l4 = append(l4, 0, 0, 0, 0, 0, 0)
 	default:
 		l4 = make([]byte, 8)
-		be.PutUint16(l4[4:], uint16(8+len(s.payload))) //nolint:gosec // small
+		be.PutUint16(l4[4:], uint16(8+len(s.payload)))
 		l4 = append(l4, s.payload...)
 	}
 	if s.proto != 1 && s.proto != 58 {
@@ -57,7 +57,7 @@ func (s *seg) bytes() []byte {
 	if src.Addr().Is6() {
 		b := make([]byte, 40, 80)
 		b[0], b[6], b[7] = 0x60, s.proto, 64
-		be.PutUint16(b[4:], uint16(max(s.size-40, len(l4)))) //nolint:gosec // small
+		be.PutUint16(b[4:], uint16(max(s.size-40, len(l4))))
 		a, z := src.Addr().As16(), dst.Addr().As16()
 		copy(b[8:], a[:])
 		copy(b[24:], z[:])
@@ -65,7 +65,7 @@ func (s *seg) bytes() []byte {
 	}
 	b := make([]byte, 20, 60)
 	b[0], b[8], b[9] = 0x45, 64, s.proto
-	be.PutUint16(b[2:], uint16(max(s.size, 20+len(l4)))) //nolint:gosec // small
+	be.PutUint16(b[2:], uint16(max(s.size, 20+len(l4))))
 	be.PutUint16(b[6:], s.offset)
 	a, z := src.Addr().As4(), dst.Addr().As4()
 	copy(b[12:], a[:])
@@ -98,10 +98,10 @@ func classic(order binary.AppendByteOrder, nano bool, segs ...seg) []byte {
 	b = order.AppendUint32(b, 101)
 	for _, s := range segs {
 		data, t := s.bytes(), s.time()
-		b = order.AppendUint32(b, uint32(t/1e9))         //nolint:gosec // this century
-		b = order.AppendUint32(b, uint32(t%1e9/unit))    //nolint:gosec // below 1e9
-		b = order.AppendUint32(b, uint32(len(data)))     //nolint:gosec // small
-		b = order.AppendUint32(b, uint32(len(data)+100)) //nolint:gosec // small
+		b = order.AppendUint32(b, uint32(t/1e9))
+		b = order.AppendUint32(b, uint32(t%1e9/unit))
+		b = order.AppendUint32(b, uint32(len(data)))
+		b = order.AppendUint32(b, uint32(len(data)+100))
 		b = append(b, data...)
 	}
 	return b
@@ -112,7 +112,7 @@ func block(order binary.AppendByteOrder, kind uint32, body ...byte) []byte {
 	for len(body)%4 != 0 {
 		body = append(body, 0)
 	}
-	n := uint32(len(body) + 12) //nolint:gosec // small
+	n := uint32(len(body) + 12)
 	b := order.AppendUint32(nil, kind)
 	b = order.AppendUint32(b, n)
 	b = append(b, body...)
@@ -134,10 +134,10 @@ func ifaceBlock(order binary.AppendByteOrder, link uint16, options ...byte) []by
 
 func enhanced(order binary.AppendByteOrder, id uint32, ts uint64, data []byte) []byte {
 	b := order.AppendUint32(nil, id)
-	b = order.AppendUint32(b, uint32(ts>>32))    //nolint:gosec // the high half
-	b = order.AppendUint32(b, uint32(ts))        //nolint:gosec // the low half
-	b = order.AppendUint32(b, uint32(len(data))) //nolint:gosec // small
-	b = order.AppendUint32(b, uint32(len(data))) //nolint:gosec // small
+	b = order.AppendUint32(b, uint32(ts>>32))
+	b = order.AppendUint32(b, uint32(ts))
+	b = order.AppendUint32(b, uint32(len(data)))
+	b = order.AppendUint32(b, uint32(len(data)))
 	return block(order, blockEnhanced, append(b, data...)...)
 }
 
@@ -203,8 +203,8 @@ func TestPcapNG(t *testing.T) {
 		old := order.AppendUint32(nil, 0) // interface and drops
 		old = order.AppendUint32(old, 0)  // high part of the time
 		old = order.AppendUint32(old, 7_000_000)
-		old = order.AppendUint32(old, uint32(len(data))) //nolint:gosec // small
-		old = order.AppendUint32(old, uint32(len(data))) //nolint:gosec // small
+		old = order.AppendUint32(old, uint32(len(data)))
+		old = order.AppendUint32(old, uint32(len(data)))
 		simple := order.AppendUint32(nil, uint32(len(data)))
 		b := slices.Concat(
 			section(order),
@@ -358,7 +358,7 @@ func TestReaderCounts(t *testing.T) {
 func TestManyFlows(t *testing.T) {
 	segs := make([]seg, 3500)
 	for i := range segs {
-		segs[i] = seg{at: time.Duration(i), src: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), uint16(i+1)).String(), dst: "198.51.100.1:22", proto: 6, flags: 2} //nolint:gosec // small
+		segs[i] = seg{at: time.Duration(i), src: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), uint16(i+1)).String(), dst: "198.51.100.1:22", proto: 6, flags: 2}
 	}
 	r := NewReader(bytes.NewReader(classic(binary.LittleEndian, true, segs...)), Options{})
 	total := 0
@@ -396,7 +396,7 @@ func TestReaderConserves(t *testing.T) {
 			octets += flows[i].Bytes + flows[i].RevBytes
 		}
 		for i := range segs {
-			wantOctets += uint64(segs[i].header().Length) //nolint:gosec // not negative
+			wantOctets += uint64(segs[i].header().Length)
 		}
 		if pkts != uint64(len(segs)) || octets != wantOctets {
 			t.Errorf("%d packets of %d bytes, want %d of %d", pkts, octets, len(segs), wantOctets)

@@ -44,7 +44,7 @@ func (d *Decoder) agentFor(key agentKey) *agent {
 		d.order.MoveToFront(a.elem)
 	} else {
 		for len(d.agents) >= d.cfg.MaxAgents {
-			old := d.order.Remove(d.order.Back()).(*agent) //nolint:forcetypeassert // only agents are put in
+			old := d.order.Remove(d.order.Back()).(*agent) //nolint:errcheck // only agents are put in
 			d.sources -= len(old.drops)
 			delete(d.agents, old.key)
 			d.stats.AgentsDropped++

@@ -75,7 +75,7 @@ func (d *Decoder) Decode(from netip.Addr, received int64, b []byte, dst []weir.F
 	d.err = nil
 	before := len(dst)
 	dst = d.decode(from.Unmap(), received, b, dst)
-	d.stats.Flows += uint64(len(dst) - before)
+	d.stats.Flows += uint64(len(dst) - before) //nolint:gosec // dst only grows
 	if d.err != nil {
 		if d.err.Reason == ReasonVersion {
 			d.stats.UnknownVersion++
@@ -143,7 +143,7 @@ func (d *Decoder) decode(from netip.Addr, received int64, b []byte, dst []weir.F
 			break
 		}
 		format, length := binary.BigEndian.Uint32(b[at:]), binary.BigEndian.Uint32(b[at+4:])
-		if uint64(length) > uint64(len(b)-at-8) {
+		if uint64(length) > uint64(len(b)-at-8) { //nolint:gosec // the loop has seen at least 8 bytes
 			d.fail(key, at, ReasonSample)
 			break
 		}
@@ -202,7 +202,7 @@ func (d *Decoder) flowSample(g *datagram, expanded bool, b []byte, at int, dst [
 			break
 		}
 		format, length := binary.BigEndian.Uint32(b[at:]), binary.BigEndian.Uint32(b[at+4:])
-		if uint64(length) > uint64(len(b)-at-8) {
+		if uint64(length) > uint64(len(b)-at-8) { //nolint:gosec // the loop has seen at least 8 bytes
 			d.fail(g.agent.key, at, ReasonRecord)
 			break
 		}
@@ -224,7 +224,7 @@ func (d *Decoder) flowSample(g *datagram, expanded bool, b []byte, at int, dst [
 			ok = sampledIPv6(f, record)
 			found = ok
 		case format == recordSwitch && len(record) >= 4:
-			vlan = uint16(binary.BigEndian.Uint32(record) & 0x0fff) //nolint:gosec // 12 bits
+			vlan = uint16(binary.BigEndian.Uint32(record) & 0x0fff)
 		}
 		if !ok {
 			d.fail(g.agent.key, at-int(length), ReasonRecord)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -144,9 +145,7 @@ var icmp = map[string]uint16{
 func TestVectors(t *testing.T) {
 	dir := vectorDir(t)
 	vectors := readVectors(t, dir, "sflow")
-	for name, v := range readVectors(t, dir, "unknown") {
-		vectors[name] = v
-	}
+	maps.Copy(vectors, readVectors(t, dir, "unknown"))
 	for name, v := range vectors {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			d := sflow.New(sflow.DefaultConfig())

@@ -97,8 +97,7 @@ func splitCSV(line []byte, field func(column int, v []byte)) error {
 		r.FieldsPerRecord = -1
 		record, err := r.Read()
 		if err != nil {
-			var bad *csv.ParseError
-			if errors.As(err, &bad) {
+			if bad, ok := errors.AsType[*csv.ParseError](err); ok {
 				return fmt.Errorf("column %d: %w", bad.Column, bad.Err)
 			}
 			return err

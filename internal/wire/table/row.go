@@ -72,8 +72,8 @@ func (r *row) flow(f *weir.Flow, format weir.Format) error {
 	} else {
 		sp, dp = 0, 0
 	}
-	f.Src = netip.AddrPortFrom(src, uint16(sp)) //nolint:gosec // 16 bits
-	f.Dst = netip.AddrPortFrom(dst, uint16(dp)) //nolint:gosec // 16 bits
+	f.Src = netip.AddrPortFrom(src, uint16(sp))
+	f.Dst = netip.AddrPortFrom(dst, uint16(dp))
 	if err != nil {
 		return err
 	}

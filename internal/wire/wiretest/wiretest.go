@@ -105,7 +105,7 @@ func DataDir(t testing.TB) string {
 // Open opens a file of the labelled data, compressed with gzip or not.
 func Open(t testing.TB, name string) io.Reader {
 	t.Helper()
-	f, err := os.Open(name) //nolint:gosec // a name from the test data
+	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func Cases(t *testing.T, format weir.Format, atLeast int, open func(io.Reader) R
 	}
 	n := 0
 	for _, name := range names {
-		b, err := os.ReadFile(name) //nolint:gosec // a name from the test data
+		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}

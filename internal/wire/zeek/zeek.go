@@ -323,7 +323,7 @@ func (r *row) ends(f *weir.Flow) error {
 		if answered(f.Proto, sp) {
 			dp = 0
 		}
-		text.SetICMP(f, uint8(sp), uint8(dp)) //nolint:gosec // checked
+		text.SetICMP(f, uint8(sp), uint8(dp))
 	case text.HasPorts(f.Proto):
 		f.Src, f.Dst = netip.AddrPortFrom(orig, sp), netip.AddrPortFrom(resp, dp)
 		f.Known |= weir.HasPorts
@@ -389,7 +389,7 @@ func (r *row) tcp(f *weir.Flow) {
 	if h := r[fieldHistory]; len(h) > 0 && !bytes.Equal(h, []byte("(empty)")) {
 		f.TCPFlags, f.RevTCPFlags = historyFlags(h)
 		f.Known |= both
-		if bytes.IndexAny(h, "SsHh^") < 0 {
+		if !bytes.ContainsAny(h, "SsHh^") {
 			f.Initiator = weir.InitiatorUnknown
 		}
 		return
