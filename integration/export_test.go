@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -85,7 +84,7 @@ func TestReplayedCapture(t *testing.T) {
 			if dropped, err := server.metric("weir_flows_dropped_total"); err == nil && dropped != 0 {
 				t.Errorf("the server dropped %v flows", dropped)
 			}
-			t.Log(fmt.Sprintf("%d datagrams, %d records, %d packets, %d bytes: the same to nfdump, to weir and in the capture", len(datagrams), len(ours), packets, bytes))
+			t.Logf("%d datagrams, %d records, %d packets, %d bytes: the same to nfdump, to weir and in the capture", len(datagrams), len(ours), packets, bytes)
 		})
 	}
 }
