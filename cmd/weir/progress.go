@@ -37,6 +37,8 @@ func (a *app) progress(state func() (engine.Progress, string)) (stop func()) {
 	return func() { once.Do(func() { close(done); wg.Wait() }) }
 }
 
+// bar draws share, rate and time left on a terminal. The rates are those of
+// the whole run: the bar appears after a second of work.
 func (a *app) bar(state func() (engine.Progress, string), done <-chan struct{}) {
 	begun := time.Now()
 	select {
@@ -47,18 +49,23 @@ func (a *app) bar(state func() (engine.Progress, string), done <-chan struct{}) 
 	p, _ := state()
 	total := p.Total
 	if total == 0 {
-		total = -1
+		total = -1 // standard input: nobody knows
 	}
 	bar := progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(a.err), progressbar.OptionShowBytes(true), progressbar.OptionSetPredictTime(true),
-		progressbar.OptionSetWidth(20), progressbar.OptionThrottle(drawEvery), progressbar.OptionClearOnFinish(),
-		progressbar.OptionEnableColorCodes(false), progressbar.OptionUseANSICodes(true))
+		progressbar.OptionSetWriter(a.err), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(true),
+		progressbar.OptionSetWidth(20), progressbar.OptionThrottle(drawEvery/2), progressbar.OptionUseANSICodes(true))
 	tick := time.NewTicker(drawEvery)
 	defer tick.Stop()
 	for {
 		p, text := state()
-		bar.Describe(fmt.Sprintf("%s flows/s, %s", count(float64(p.Flows)/time.Since(begun).Seconds()), text))
-		_ = bar.Set64(min(p.Bytes, max(p.Total-1, p.Bytes*boolInt(p.Total == 0))))
+		_, left := estimate(p, time.Since(begun))
+		bar.Describe(fmt.Sprintf("%s flows/s, %s%s", count(float64(p.Flows)/time.Since(begun).Seconds()), text, left))
+		if total > 0 {
+			// A full bar would finish: the last byte is drawn by nobody.
+			_ = bar.Set64(min(p.Bytes, total-1))
+		} else {
+			_ = bar.Add64(1)
+		}
 		select {
 		case <-done:
 			_ = bar.Clear()
@@ -68,11 +75,14 @@ func (a *app) bar(state func() (engine.Progress, string), done <-chan struct{}) 
 	}
 }
 
-func boolInt(b bool) int64 {
-	if b {
-		return 1
+// estimate returns the share that is done and the time that is left, empty
+// where they are not known.
+func estimate(p engine.Progress, took time.Duration) (share, left string) {
+	if p.Total <= 0 || p.Bytes <= 0 {
+		return "", ""
 	}
-	return 0
+	f := min(float64(p.Bytes)/float64(p.Total), 1)
+	return fmt.Sprintf("%.0f %%, ", 100*f), fmt.Sprintf(", about %s left", time.Duration(float64(took)*(1-f)/f).Round(time.Second))
 }
 
 func (a *app) lines(state func() (engine.Progress, string), done <-chan struct{}) {
@@ -86,12 +96,7 @@ func (a *app) lines(state func() (engine.Progress, string), done <-chan struct{}
 		case <-tick.C:
 		}
 		p, text := state()
-		share, left := "", ""
-		if p.Total > 0 && p.Bytes > 0 {
-			f := float64(p.Bytes) / float64(p.Total)
-			share = fmt.Sprintf("%.0f %%, ", 100*f)
-			left = fmt.Sprintf(", about %s left", time.Duration(float64(time.Since(begun))*(1-f)/f).Round(time.Second))
-		}
+		share, left := estimate(p, time.Since(begun))
 		a.note("%s%s flows, %s flows/s, %s%s", share, count(float64(p.Flows)), count(float64(p.Flows)/time.Since(begun).Seconds()), text, left)
 	}
 }

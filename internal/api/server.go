@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-net/weir"
@@ -116,7 +117,7 @@ type Server struct {
 	c       Config
 	b       Backend
 	mux     *http.ServeMux
-	tokens  []tokenHash
+	tokens  atomic.Pointer[[]tokenHash]
 	closing chan struct{}
 }
 
@@ -129,11 +130,18 @@ type tokenHash struct {
 // New returns the surface over a backend.
 func New(c Config, b Backend) *Server {
 	s := &Server{c: c, b: b, mux: http.NewServeMux(), closing: make(chan struct{})}
-	for _, t := range c.Tokens {
-		s.tokens = append(s.tokens, tokenHash{sha256.Sum256([]byte(t.Secret)), t.Name, t.Role})
-	}
+	s.SetTokens(c.Tokens)
 	s.routes()
 	return s
+}
+
+// SetTokens replaces the tokens.
+func (s *Server) SetTokens(tokens []Token) {
+	list := make([]tokenHash, 0, len(tokens))
+	for _, t := range tokens {
+		list = append(list, tokenHash{sha256.Sum256([]byte(t.Secret)), t.Name, t.Role})
+	}
+	s.tokens.Store(&list)
 }
 
 // Close ends the open streams, so that a server can shut down.
@@ -211,7 +219,8 @@ func (s *Server) need(least Role, h http.HandlerFunc) http.Handler {
 // loopback by name too: a page of another site that resolves its own name to
 // loopback must not read alerts through a browser.
 func (s *Server) role(r *http.Request) (Role, bool) {
-	if len(s.tokens) == 0 {
+	tokens := *s.tokens.Load()
+	if len(tokens) == 0 {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
 		if err == nil && peer.Addr().Unmap().IsLoopback() && loopbackHost(r.Host) {
 			return Admin, true
@@ -224,9 +233,9 @@ func (s *Server) role(r *http.Request) (Role, bool) {
 	}
 	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
 	role, known := NoRole, false
-	for i := range s.tokens {
-		if subtle.ConstantTimeCompare(sum[:], s.tokens[i].sum[:]) == 1 {
-			role, known = s.tokens[i].role, true
+	for i := range tokens {
+		if subtle.ConstantTimeCompare(sum[:], tokens[i].sum[:]) == 1 {
+			role, known = tokens[i].role, true
 		}
 	}
 	return role, known

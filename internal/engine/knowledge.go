@@ -34,6 +34,8 @@ type knowledge struct {
 	feeds     *intel.Report
 	// read holds the times of change of the feeds' files by name of the feed.
 	read map[string]time.Time
+	// stamps describes the files before they were read.
+	stamps string
 	// maxAge is the age from which a feed is stale.
 	maxAge time.Duration
 }
@@ -101,6 +103,7 @@ func feedFiles(c *config.Config) []IntelFile {
 
 // learn reads inventory and indicators: those of the configuration, and more.
 func learn(c *config.Config, files []string, more []IntelFile, now time.Time) (*knowledge, error) {
+	before := stamps(c)
 	var paths []string
 	for _, p := range c.Inventory.Files {
 		paths = append(paths, string(p))
@@ -123,7 +126,7 @@ func learn(c *config.Config, files []string, more []IntelFile, now time.Time) (*
 			read[f.Source] = st.ModTime()
 		}
 	}
-	return &knowledge{inventory: inv, orienter: inventory.NewOrienter(inv, ports), intel: table, feeds: feeds, read: read, maxAge: time.Duration(c.Intel.MaxAge)}, nil
+	return &knowledge{inventory: inv, orienter: inventory.NewOrienter(inv, ports), intel: table, feeds: feeds, read: read, stamps: before, maxAge: time.Duration(c.Intel.MaxAge)}, nil
 }
 
 // servicePorts is the table of services that orientation uses: the built-in one

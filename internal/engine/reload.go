@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // keepKnowledge looks at inventory and feeds again and again, and reloads on
 // request. What cannot be read leaves what was known in force.
 func (s *Server) keepKnowledge(ctx context.Context) error {
-	seen := stamps(&s.c.Config)
+	seen := s.pipe.know.Load().stamps
 	tick := time.NewTicker(s.shortest())
 	defer tick.Stop()
 	for {
@@ -30,12 +31,12 @@ func (s *Server) keepKnowledge(ctx context.Context) error {
 			}
 			s.reload()
 			tick.Reset(s.shortest())
-			seen = stamps(&s.c.Config)
+			seen = s.pipe.know.Load().stamps
 		case <-tick.C:
 			if now := stamps(&s.c.Config); now != seen {
-				if s.relearn(&s.c.Config) {
-					seen = now
-				}
+				// A file that cannot be read is told once, not at every look.
+				s.relearn(&s.c.Config)
+				seen = now
 			}
 		}
 	}
@@ -67,7 +68,7 @@ func stamps(c *config.Config) string {
 	for _, n := range names {
 		b.WriteString(n)
 		if st, err := os.Stat(n); err == nil {
-			b.WriteString(st.ModTime().Format(time.RFC3339Nano) + " " + time.Duration(st.Size()).String())
+			b.WriteString(st.ModTime().Format(time.RFC3339Nano) + " " + strconv.FormatInt(st.Size(), 10))
 		}
 		b.WriteByte('\n')
 	}
@@ -88,7 +89,7 @@ func (s *Server) relearn(c *config.Config) bool {
 
 // reloadable are the keys that a running server takes over.
 func reloadable() []string {
-	return []string{"listen.exporters", "inputs.sampling", "inventory.files", "intel.feeds", "log.level"}
+	return []string{"listen.exporters", "inputs.sampling", "inventory.files", "intel.feeds", "api.tokens", "log.level"}
 }
 
 // reload reads the configuration anew and takes over what can be; the other
@@ -107,9 +108,15 @@ func (s *Server) reload() {
 		s.log.Error("the configuration stays as it was", "error", p)
 		return
 	}
+	tokens, err := tokens(next)
+	if err != nil {
+		s.log.Error("the configuration stays as it was", "error", err)
+		return
+	}
 	if !s.relearn(&next.Config) {
 		return
 	}
+	s.web.SetTokens(tokens)
 	s.udp.SetExporters(prefixes(next.Listen.Exporters))
 	s.setSampling(next.Inputs.Sampling)
 	if s.o.Level != nil {

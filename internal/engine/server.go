@@ -85,13 +85,9 @@ func NewServer(c *config.Loaded, o ServerOptions) (*Server, error) {
 	for _, t := range weir.AlertTypes() {
 		s.raised[t] = &atomic.Uint64{}
 	}
-	for i, t := range c.API.Tokens {
-		secret, err := t.Token.Reveal()
-		if err != nil {
-			key := fmt.Sprintf("api.tokens[%d].token", i)
-			return nil, &InvalidError{config.Problems{{Where: c.Origin(key), Key: key, Text: err.Error()}}}
-		}
-		s.tokens = append(s.tokens, api.Token{Name: t.Name, Role: api.ParseRole(t.Role), Secret: secret})
+	var err error
+	if s.tokens, err = tokens(c); err != nil {
+		return nil, err
 	}
 	know, err := learn(&c.Config, nil, nil, time.Now())
 	if err != nil {
@@ -108,6 +104,20 @@ func NewServer(c *config.Loaded, o ServerOptions) (*Server, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// tokens reads the secrets of the API tokens.
+func tokens(c *config.Loaded) ([]api.Token, error) {
+	var out []api.Token
+	for i, t := range c.API.Tokens {
+		secret, err := t.Token.Reveal()
+		if err != nil {
+			key := fmt.Sprintf("api.tokens[%d].token", i)
+			return nil, &InvalidError{config.Problems{{Where: c.Origin(key), Key: key, Text: err.Error()}}}
+		}
+		out = append(out, api.Token{Name: t.Name, Role: api.ParseRole(t.Role), Secret: secret})
+	}
+	return out, nil
 }
 
 func (s *Server) setSampling(list []config.Sampling) {
