@@ -41,6 +41,10 @@ type Contact struct {
 	Action         Action
 	Leg            Leg
 	Format         Format
+	// Member is the id of the pool member on a back leg of its balancer; empty
+	// elsewhere. The member is the own end where it is reached, or speaks, by its
+	// own address, and the peer where the balancer speaks to it.
+	Member string
 	// FromOwn tells that the record as exported runs from own to peer. On a
 	// unidirectional record the other direction was not part of it.
 	FromOwn bool

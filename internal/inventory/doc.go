@@ -16,6 +16,11 @@
 // Azure flow logs are the exception, for they never show the front address: there
 // the contact of the member is emitted as well, and counts.
 //
+// What a member without an address of its own opens to the internet may leave by
+// the front address of its load balancer. It makes the contact of the member, which
+// counts, and one on the back leg of each such balancer. [weir.Contact].Member names
+// the member on every back leg.
+//
 // # Overlapping private space
 //
 // Flows carry no tenant. A private address that two tenants claim is therefore

@@ -33,6 +33,8 @@ type poolRef struct {
 	lb    *weir.Resource
 	every bool
 	ports []uint16 // backend ports, sorted
+	// snat tells that members may speak to the internet by a front address.
+	snat bool
 }
 
 func (p *poolRef) forwards(port uint16) bool {
@@ -205,7 +207,7 @@ func (b *indexBuilder) pool(r *weir.Resource, byID map[string]*weir.Resource) {
 		k := idKey(r.Tenant, be.Resource)
 		e := refs[k]
 		if e == nil {
-			e = &entry{member: byID[k], ref: poolRef{lb: r}}
+			e = &entry{member: byID[k], ref: poolRef{lb: r, snat: translates(r)}}
 			refs[k] = e
 			m := Member{ID: be.Resource}
 			if e.member != nil {
@@ -232,6 +234,11 @@ func (b *indexBuilder) pool(r *weir.Resource, byID map[string]*weir.Resource) {
 		b.member[e.member] = append(b.member[e.member], e.ref)
 	}
 }
+
+// translates reports whether a balancer may lend its front address to what its
+// members open themselves: one with a public address. Gateways end connections and
+// open none for their members.
+func translates(r *weir.Resource) bool { return r.Kind == weir.LoadBalancer && len(r.Addresses) > 0 }
 
 // listenSet is the sorted set of what listeners and front-end ports name.
 func listenSet(listeners []weir.Listener, backends []weir.Backend) []uint32 {

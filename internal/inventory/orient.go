@@ -63,7 +63,8 @@ func (o *Orienter) Counts() Counts {
 
 // Contacts appends the contacts of a flow to dst: none when no end is protected,
 // one for every protected end, and one more on the back leg for every load balancer
-// through whose pool a protected member was reached (see the package comment).
+// through whose pool a protected member was reached, or by whose front address it
+// may have spoken to the internet (see the package comment).
 //
 // LogOdds is that of the own end being the client. A unidirectional record fills
 // only the counters of its direction. A bidirectional record fills both; without
@@ -139,6 +140,9 @@ func (o *Orienter) end(f *weir.Flow, fromOwn bool, odds float64, own *owner, res
 
 	if peer != nil && (own.memberOf(peer.res) || peer.memberOf(own.res)) {
 		c.Leg = weir.BackLeg
+		if peer.memberOf(own.res) {
+			c.Member = peer.res.ID
+		}
 		return append(dst, c)
 	}
 	if len(own.pools) == 0 || !own.private {
@@ -149,12 +153,23 @@ func (o *Orienter) end(f *weir.Flow, fromOwn bool, odds float64, own *owner, res
 		for i := range own.pools {
 			if p := &own.pools[i]; p.forwards(c.Own.Port()) {
 				back := c
-				back.Resource, back.Leg = p.lb, weir.BackLeg
+				back.Resource, back.Leg, back.Member = p.lb, weir.BackLeg, own.res.ID
 				pooled = append(pooled, back)
 			}
 		}
 	}
-	if len(pooled) == len(dst) || own.hasOwn || privateOnly(f.Format) {
+	reached := len(pooled) > len(dst)
+	if !reached && odds > -decided && !own.hasOwn && (peer == nil || !peer.private) {
+		// What such a member opens itself may leave by the front address.
+		for i := range own.pools {
+			if p := &own.pools[i]; p.snat {
+				back := c
+				back.Resource, back.Leg, back.Member = p.lb, weir.BackLeg, own.res.ID
+				pooled = append(pooled, back)
+			}
+		}
+	}
+	if !reached || own.hasOwn || privateOnly(f.Format) {
 		pooled = append(pooled, c)
 	}
 	return pooled

@@ -237,11 +237,12 @@ type leg struct {
 	own     string
 	back    bool
 	fromOwn bool
+	member  string
 }
 
 func legs(cs []weir.Contact) (all []leg) {
 	for _, c := range cs {
-		all = append(all, leg{c.Resource.ID, c.Own.String(), c.Leg == weir.BackLeg, c.FromOwn})
+		all = append(all, leg{c.Resource.ID, c.Own.String(), c.Leg == weir.BackLeg, c.FromOwn, c.Member})
 	}
 	return all
 }
@@ -272,18 +273,21 @@ resources:
 		flow weir.Flow
 		want []leg
 	}{
-		{"front", flow(peer, "203.0.113.20:2200", weir.ACK, 3), []leg{{"lb-1", "203.0.113.20:2200", false, false}}},
-		{"own public address of a member", flow(peer, "203.0.113.10:22", weir.ACK, 3), []leg{{"web-1", "203.0.113.10:22", false, false}}},
-		{"private address of a member with its own", flow(peer, "10.0.0.4:22", weir.ACK, 3), []leg{{"lb-1", "10.0.0.4:22", true, false}, {"web-1", "10.0.0.4:22", false, false}}},
-		{"the same off the rule", flow(peer, "10.0.0.4:3389", weir.ACK, 3), []leg{{"web-1", "10.0.0.4:3389", false, false}}},
-		{"member without own address", flow(peer, "10.0.0.5:22", weir.ACK, 3), []leg{{"lb-1", "10.0.0.5:22", true, false}, {"lb-2", "10.0.0.5:22", true, false}}},
-		{"the same, answer", flow("10.0.0.5:22", peer, weir.ACK, 3), []leg{{"lb-1", "10.0.0.5:22", true, true}, {"lb-2", "10.0.0.5:22", true, true}}},
-		{"the same off one rule", flow(peer, "10.0.0.5:80", weir.ACK, 3), []leg{{"lb-2", "10.0.0.5:80", true, false}}},
-		{"the same in a log without front", azure(flow(peer, "10.0.0.5:80", weir.ACK, 3)), []leg{{"lb-2", "10.0.0.5:80", true, false}, {"web-2", "10.0.0.5:80", false, false}}},
-		{"member as client", flow("10.0.0.5:50000", "198.51.100.1:22", weir.SYN, 1), []leg{{"web-2", "10.0.0.5:50000", false, true}}},
-		{"balancer to member", flow("203.0.113.20:40000", "10.0.0.5:22", weir.SYN, 1), []leg{{"lb-1", "203.0.113.20:40000", true, true}, {"web-2", "10.0.0.5:22", true, false}}},
-		{"balancer to a stranger", flow("10.0.0.100:40000", "10.0.0.9:22", weir.SYN, 1), []leg{{"lb-1", "10.0.0.100:40000", false, true}, {"alone", "10.0.0.9:22", false, false}}},
-		{"private address without pool", flow(peer, "10.0.0.9:22", weir.ACK, 3), []leg{{"alone", "10.0.0.9:22", false, false}}},
+		{"front", flow(peer, "203.0.113.20:2200", weir.ACK, 3), []leg{{"lb-1", "203.0.113.20:2200", false, false, ""}}},
+		{"own public address of a member", flow(peer, "203.0.113.10:22", weir.ACK, 3), []leg{{"web-1", "203.0.113.10:22", false, false, ""}}},
+		{"private address of a member with its own", flow(peer, "10.0.0.4:22", weir.ACK, 3), []leg{{"lb-1", "10.0.0.4:22", true, false, "web-1"}, {"web-1", "10.0.0.4:22", false, false, ""}}},
+		{"the same off the rule", flow(peer, "10.0.0.4:3389", weir.ACK, 3), []leg{{"web-1", "10.0.0.4:3389", false, false, ""}}},
+		{"member without own address", flow(peer, "10.0.0.5:22", weir.ACK, 3), []leg{{"lb-1", "10.0.0.5:22", true, false, "web-2"}, {"lb-2", "10.0.0.5:22", true, false, "web-2"}}},
+		{"the same, answer", flow("10.0.0.5:22", peer, weir.ACK, 3), []leg{{"lb-1", "10.0.0.5:22", true, true, "web-2"}, {"lb-2", "10.0.0.5:22", true, true, "web-2"}}},
+		{"the same off one rule", flow(peer, "10.0.0.5:80", weir.ACK, 3), []leg{{"lb-2", "10.0.0.5:80", true, false, "web-2"}}},
+		{"the same in a log without front", azure(flow(peer, "10.0.0.5:80", weir.ACK, 3)), []leg{{"lb-2", "10.0.0.5:80", true, false, "web-2"}, {"web-2", "10.0.0.5:80", false, false, ""}}},
+		{"member as client", flow("10.0.0.5:50000", "198.51.100.1:22", weir.SYN, 1), []leg{{"lb-1", "10.0.0.5:50000", true, true, "web-2"}, {"lb-2", "10.0.0.5:50000", true, true, "web-2"}, {"web-2", "10.0.0.5:50000", false, true, ""}}},
+		{"answer to a member as client", flow("198.51.100.1:22", "10.0.0.5:50000", weir.SYN|weir.ACK, 1), []leg{{"lb-1", "10.0.0.5:50000", true, false, "web-2"}, {"lb-2", "10.0.0.5:50000", true, false, "web-2"}, {"web-2", "10.0.0.5:50000", false, false, ""}}},
+		{"member with its own address as client", flow("10.0.0.4:50000", "198.51.100.1:22", weir.SYN, 1), []leg{{"web-1", "10.0.0.4:50000", false, true, ""}}},
+		{"member as client of a private machine", flow("10.0.0.5:50000", "10.0.0.9:22", weir.SYN, 1), []leg{{"web-2", "10.0.0.5:50000", false, true, ""}, {"alone", "10.0.0.9:22", false, false, ""}}},
+		{"balancer to member", flow("203.0.113.20:40000", "10.0.0.5:22", weir.SYN, 1), []leg{{"lb-1", "203.0.113.20:40000", true, true, "web-2"}, {"web-2", "10.0.0.5:22", true, false, ""}}},
+		{"balancer to a stranger", flow("10.0.0.100:40000", "10.0.0.9:22", weir.SYN, 1), []leg{{"lb-1", "10.0.0.100:40000", false, true, ""}, {"alone", "10.0.0.9:22", false, false, ""}}},
+		{"private address without pool", flow(peer, "10.0.0.9:22", weir.ACK, 3), []leg{{"alone", "10.0.0.9:22", false, false, ""}}},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, legs(o.Contacts(&tt.flow, nil)), cmp.AllowUnexported(leg{})); diff != "" {
