@@ -74,7 +74,7 @@ func Discount(w time.Duration) float64 {
 // Update learns one closed window that ended at the time at, with count y over
 // exposure e > 0:
 //
-//	A <- g*A + min(y, Q99 of the predictive),  B <- g*B + e,  g = 0.5^(window/7d)
+//	A <- g*A + min(y, max(1, Q99 of the predictive)),  B <- g*B + e,  g = 0.5^(window/7d)
 //
 // so that one window cannot teach more than the 99 % quantile of what the
 // baseline expects. Without a prior (A0 = 0) the first non-zero count is taken
@@ -108,7 +108,8 @@ func (r *Rate) UpdateEach(ys []float64, e float64, window time.Duration, at int6
 	}
 	limit := math.Inf(1)
 	if m := r.Mean(p) * e; m > 0 {
-		limit = float64(NBQuantile(winsorQ, r.Shape(), m))
+		// A limit of 0 would learn nothing, ever: one event may always be learnt.
+		limit = math.Max(1, float64(NBQuantile(winsorQ, r.Shape(), m)))
 	}
 	g := Discount(window)
 	r.A *= g

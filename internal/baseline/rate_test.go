@@ -119,7 +119,7 @@ func TestUpdateEach(t *testing.T) {
 	}
 }
 
-// One poisoned window raises the mean at most by (1-g)*Q99/e in the steady state
+// One poisoned window raises the mean at most by (1-g)*max(1, Q99)/e in the steady state
 // (P16), whatever the count.
 func TestPoisonBound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -131,7 +131,7 @@ func TestPoisonBound(t *testing.T) {
 		r := Rate{A: m * b / e, B: b, Windows: 1000, First: 1}
 		r.YE, r.EE = r.A*e, b*e
 		r.YY = r.A * m / e * e * (1 + rapid.Float64Range(0.2, 2).Draw(t, "excess"))
-		q := float64(NBQuantile(0.99, r.Shape(), r.Mean(Prior{})*e))
+		q := max(1, float64(NBQuantile(0.99, r.Shape(), r.Mean(Prior{})*e)))
 		before := r.Mean(Prior{})
 		r.Update(rapid.Float64Range(0, 1e12).Draw(t, "y"), e, w, t0, Prior{})
 		if rise := (r.Mean(Prior{}) - before) * e; rise > (1-g)*q*(1+1e-9)+1e-12 {

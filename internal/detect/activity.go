@@ -3,6 +3,7 @@ package detect
 import (
 	"encoding/binary"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -27,6 +28,7 @@ type activity struct {
 	Uniq    [2]baseline.Rate // peers with login-like evidence in a window
 	Cusum   baseline.Cusum
 	Learnt  [2]int64 // end of the newest window that was learnt
+	Rate    uint32   // sampling of the newest contact
 	First   int64
 }
 
@@ -109,6 +111,9 @@ func (a *activity) add(d *Detector, r *resource, s *session) {
 	p.First = min(p.First, c.Start)
 	p.markDay(c.End)
 	a.Last = max(a.Last, c.End)
+	if c.Sampling > 0 {
+		a.Rate = c.Sampling
+	}
 	if a.First == 0 {
 		a.First = c.End
 	}
@@ -334,7 +339,7 @@ func (a *activity) learn(d *Detector, r *resource, t int64) {
 		}
 		if idle := (t-a.Learnt[h])/w - 1; idle > 0 {
 			a.NewPeer[h].UpdateIdle(idle, 0, h.window(), t-w)
-			a.Uniq[h].UpdateIdle(idle, h.hours(), h.window(), t-w)
+			a.Uniq[h].UpdateIdle(idle, a.peerExposure(h, a.Rate), h.window(), t-w)
 			if h == hour {
 				a.Cusum = baseline.Cusum{}
 			}
@@ -346,10 +351,9 @@ func (a *activity) learn(d *Detector, r *resource, t int64) {
 
 func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 	fam := &d.fam[a.svc.family]
-	prior := a.pairPrior(fam)
 	var ys []float64
 	var n uint32 = 1
-	u := uint64(0)
+	u, seen := uint64(0), false
 	rateKnown := true
 	for _, k := range a.active(h, t/h.slot()-1) {
 		p := a.Pairs[k]
@@ -362,7 +366,8 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 			rateKnown = false
 			continue
 		}
-		n = max(n, s.n)
+		n, seen = max(n, s.n), true
+		prior := a.pairPrior(fam, s.n)
 		if a.countsForPeers(s, t-int64(h.window())) {
 			u++
 		}
@@ -385,16 +390,25 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 	if !rateKnown {
 		return
 	}
-	a.NewPeer[h].UpdateEach(ys, a.expose(n), h.window(), t, prior)
-	if !r.isOpen(a.aggregateKey(), t) {
-		up := a.peerPrior(fam)
-		e := a.peerExposure(h, n)
-		if h == hour && !a.Key.Out && a.Uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm) > 0 {
-			a.Cusum.Add(u, a.Uniq[h].Shape(), a.Uniq[h].Mean(up)*e, t-int64(h.window()))
-		}
+	if !seen {
+		n = a.Rate // an empty window is sampled like the last contact was
+	}
+	a.NewPeer[h].UpdateEach(ys, a.expose(n), h.window(), t, a.pairPrior(fam, n))
+	up, e := a.peerPrior(fam, n), a.peerExposure(h, n)
+	phase := a.Uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm)
+	if h == hour && !a.Key.Out && phase > baseline.PhaseCold {
+		a.Cusum.Add(u, a.Uniq[h].Shape(), a.Uniq[h].Mean(up)*e, t-int64(h.window()))
+		// What has alarmed for long must be able to end.
+		a.Cusum.Level = math.Min(a.Cusum.Level, 2*baseline.CusumAlarm)
+	}
+	if r.teaches(a.aggregateKey(), t) {
 		a.Uniq[h].Update(float64(u), e, h.window(), t, up)
 	}
 }
+
+// absorbAfter is how long an aggregate episode runs before its level is learnt
+// (property P15 asks for at least 14 days).
+const absorbAfter = 14 * 24 * time.Hour
 
 // prune forgets peers that neither a window nor the regular set needs.
 func (a *activity) prune(r *resource, d *Detector, t int64) {

@@ -20,13 +20,16 @@ const (
 	aggregateQuiet     = 2 * time.Hour
 )
 
-// peerPrior is the service prior of the number of peers, in events per hour
-// (section 5): new peers an hour of an exposed service, or new destinations.
-func (a *activity) peerPrior(f *settings) baseline.Prior {
+// peerPrior is the service prior of the number of peers, in events per hour of
+// full visibility (section 5): new peers an hour of an exposed service, or new
+// destinations. It weighs as much as a day at the sampling at hand; see
+// pairPrior.
+func (a *activity) peerPrior(f *settings, n uint32) baseline.Prior {
+	w := a.expose(n)
 	if a.Key.Out {
-		return baseline.Prior{A0: f.PriorDestinations, B0: 24}
+		return baseline.Prior{A0: w * f.PriorDestinations, B0: 24 * w}
 	}
-	return baseline.Prior{A0: 24 * f.PriorPeers, B0: 24}
+	return baseline.Prior{A0: 24 * w * f.PriorPeers, B0: 24 * w}
 }
 
 // peerExposure is the exposure of one window for the number of peers, in hours
@@ -122,7 +125,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 		dir = 1
 	}
 	u := uint64(len(members)) << min(r.Level[dir], 32)
-	prior, e := a.peerPrior(fam), a.peerExposure(h, c.n)
+	prior, e := a.peerPrior(fam, c.n), a.peerExposure(h, c.n)
 	phase := a.Uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm)
 	base := fam.Threshold
 	if base == 0 {
@@ -136,7 +139,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	}
 	if !contact {
 		pool := a.pool(&c)
-		if !a.storm(pool, fam.floor(h)) || a.scanlike(r, pool) {
+		if !a.storm(pool, fam.floor(h), min(max(s-need, 0), gateOdds)) || a.scanlike(r, pool) {
 			return nil
 		}
 	}
@@ -152,7 +155,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	f.Surprise = s
 	f.Confidence = a.crowdConfidence(&c, s, contact)
 	f.Baseline = baselineInfo(&a.Uniq[h], prior, phase, t)
-	f.Limits = a.limits(r, &c.pooled, phase)
+	f.Limits = append(f.Limits, a.limits(r, &c.pooled, phase)...)
 	if slow {
 		f.Facts["cusum"] = strconv.FormatFloat(a.Cusum.Level, 'f', 2, 64)
 	}

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"net/netip"
@@ -193,7 +194,10 @@ func (r *resource) closeHour(set *allowSet, k portKey, t int64) {
 	mature := t-set.First >= int64(blockMature) && coverage >= 0.98
 	b := &r.Block
 	today := floorDiv(t-1, int64(day.window()))
-	for _, p := range slices.SortedFunc(maps.Keys(set.Today), peerKey.compare) {
+	inTime := func(a, b peerKey) int {
+		return cmp.Or(sign(set.Today[a].First-set.Today[b].First), sign(set.Today[a].Last-set.Today[b].Last), a.compare(b))
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(set.Today), inTime) {
 		e := set.Today[p]
 		if mature && (e.Packets >= blockPackets || e.Connections > 0) && !set.vouched(p) && !r.alerted(p, t) && b.Peers[p] == nil {
 			if len(b.Peers) < blockPeers {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/baseline"
 )
 
 // episodeKey names an episode within a resource.
@@ -15,6 +16,9 @@ type episodeKey struct {
 // episode is what the rules need to know of a running alert: whether it is
 // open, so that its traffic teaches nothing, and what was already reported.
 type episode struct {
+	First int64 // when it opened
+	// Cold tells that it opened in phase 0, against the prior alone.
+	Cold  bool
 	Last  int64 // newest evidence reported
 	Until int64 // end of the quiet time
 }
@@ -26,6 +30,16 @@ const maxEpisodes = 64
 func (r *resource) isOpen(k episodeKey, t int64) bool {
 	e := r.Episodes[k]
 	return e != nil && e.Until > t
+}
+
+// teaches reports whether what happens at time t may be learnt although an
+// episode of the key may be running. One that opened in phase 0 compared with
+// the prior alone, which says nothing of this resource: the noise of the first
+// day must be learnt all the same. And what goes on for two weeks is no episode
+// but the new normal.
+func (r *resource) teaches(k episodeKey, t int64) bool {
+	e := r.Episodes[k]
+	return e == nil || e.Until <= t || e.Cold || t-e.First >= int64(absorbAfter)
 }
 
 // fire reports a finding unless it brings no evidence that was not reported
@@ -47,6 +61,9 @@ func (r *resource) fire(d *Detector, f weir.Finding, emit func(weir.Finding)) {
 		e = &episode{}
 		r.Episodes[k] = e
 	}
+	if e.Until <= f.First {
+		e.First, e.Cold = f.At, f.Baseline != nil && f.Baseline.Phase == baseline.PhaseCold
+	}
 	e.Last, e.Until = f.Last, f.Last+nanos(f.Quiet)
 	// Cloud flow logs show private addresses; people know the front-end one.
 	if slices.Contains(f.Resource.PrivateAddresses, f.Own) && len(f.Resource.Addresses) > 0 {
@@ -55,6 +72,7 @@ func (r *resource) fire(d *Detector, f weir.Finding, emit func(weir.Finding)) {
 		}
 		f.Facts["privateAddress"], f.Own = f.Own.String(), f.Resource.Addresses[0]
 	}
+	r.attribute(&f)
 	if len(f.Limits) == 0 {
 		f.Limits = nil
 	}

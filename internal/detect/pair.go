@@ -32,12 +32,6 @@ const (
 	pairQuiet       = 30 * time.Minute
 )
 
-// guessing reports whether the evidence has the shape of failing logins: many
-// short connections that are no scan and no transfer.
-func (a *activity) guessing(r *resource, s seen, m float64) bool {
-	return a.storm(s, m) && !a.scanlike(r, s) && a.sizeFits(s)
-}
-
 // phaseAdd is what the cold-start phases add to the surprise needed (6.7).
 func phaseAdd(phase int) float64 {
 	switch phase {
@@ -51,15 +45,22 @@ func phaseAdd(phase int) float64 {
 
 func bitsActive(days uint32) int { return bits.OnesCount32(days) }
 
+// priorWindows is the number of windows that a service prior weighs as much as.
+const priorWindows = 24
+
 // pairPrior is the service prior of connections of a new peer in one window.
-func (a *activity) pairPrior(f *settings) baseline.Prior {
-	return baseline.Prior{A0: 24 * f.PriorConnections, B0: 24}
+// Its weight is that of a number of windows at the sampling at hand, so that
+// what is learnt outgrows it as fast when little of it is seen.
+func (a *activity) pairPrior(f *settings, n uint32) baseline.Prior {
+	w := priorWindows * a.expose(n)
+	return baseline.Prior{A0: w * f.PriorConnections, B0: w}
 }
 
 // ownPrior is the prior of a known peer's own history: what new peers do here,
 // with the weight of a single window.
 func (a *activity) ownPrior(h horizon, p baseline.Prior) baseline.Prior {
-	return baseline.Prior{A0: a.NewPeer[h].Mean(p), B0: 1}
+	w := p.B0 / priorWindows
+	return baseline.Prior{A0: w * a.NewPeer[h].Mean(p), B0: w}
 }
 
 // verdict is a pair that the rule alerts on, with the numbers of the decision.
@@ -93,7 +94,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	if !a.guessing(r, s, m) || a.guarded(r, s) {
 		return v, false
 	}
-	prior := a.pairPrior(fam)
+	prior := a.pairPrior(fam, s.n)
 	rate, regular := a.NewPeer[h], s.p.regular(t)
 	if regular && s.p.Own[h].Windows > 0 {
 		rate, prior = s.p.Own[h], a.ownPrior(h, prior)
@@ -161,12 +162,20 @@ func (a *activity) thresholdCount(v *verdict, need, e float64) float64 {
 	return float64(lo)
 }
 
+// guessing reports whether the evidence has the shape of failing logins: many
+// short connections that are no scan and no transfer.
+func (a *activity) guessing(r *resource, s seen, m float64) bool {
+	return a.storm(s, m, 0) && !a.scanlike(r, s) && a.sizeFits(s)
+}
+
 // storm tells many short connections from few long ones. Where nothing is
 // sampled every connection shows its own length, so beyond the signature floor,
 // which is signatureFactor times m, their mean length is not asked for: guessing
 // with many tries per connection is as long as automation, and only automation
-// of a known peer is that busy.
-func (a *activity) storm(s seen, m float64) bool {
+// of a known peer is that busy. Under sampling surplus is what the surprise of a
+// crowd has above its threshold, at most gateOdds: by so many orders of magnitude
+// control marks, and in proportion the bound on sessions, may be less certain.
+func (a *activity) storm(s seen, m, surplus float64) bool {
 	d := s.distinct()
 	if s.exact {
 		d = max(d, s.connections())
@@ -186,10 +195,10 @@ func (a *activity) storm(s seen, m float64) bool {
 	if !packets {
 		return true
 	}
-	if baseline.SessionBound(d, s.c.Xf) >= gateSessions {
+	if float64(baseline.SessionBound(d, s.c.Xf)) >= gateSessions*(1-surplus/(2*gateOdds)) {
 		return true
 	}
-	return s.c.has(weir.HasFlags) && baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf)) >= gateOdds
+	return s.c.has(weir.HasFlags) && baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf)) >= gateOdds-surplus
 }
 
 // scanlike tells a scan, whose packets are SYNs that nobody answers.

@@ -30,6 +30,7 @@ type resource struct {
 	Scan   scanState
 	Flood  floodState
 	Block  blockState
+	Back   backState
 
 	// pairCount and level are, by direction (0 in, 1 out), the number of peers
 	// kept and the level of adaptive hash sampling.
@@ -225,6 +226,10 @@ func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
 	for i := range cs {
 		c := &cs[i]
 		if c.Leg == weir.BackLeg {
+			r.Back.add(d, r, c)
+			continue
+		}
+		if i > 0 && duplicate(c, &cs[i-1]) {
 			continue
 		}
 		if attemptLog(c) {
@@ -252,6 +257,17 @@ func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
 	}
 	r.View.Xf, r.View.Xr = decayView(r.View)
 	r.learnListeners(cs, end)
+}
+
+// duplicate reports whether an unsampled record repeats the one before it in
+// canonical order: the same connection, times and counts, whichever exporter
+// told it. Two samples of one connection are no duplicates but more information
+// (section 4.4).
+func duplicate(c, before *weir.Contact) bool {
+	const full = weir.HasPorts | weir.HasPackets | weir.HasBytes
+	return c.Sampling == 1 && before.Sampling == 1 && c.Known.Has(full) && before.Known.Has(full) &&
+		c.End == before.End && c.Start == before.Start && c.Peer == before.Peer && c.Own == before.Own && c.Proto == before.Proto &&
+		c.Out == before.Out && c.In == before.In && c.FromOwn == before.FromOwn
 }
 
 // attemptLog reports whether a record comes from a log of attempts rather than
@@ -292,6 +308,7 @@ func (r *resource) session(d *Detector, s *session, start int64) {
 	}
 	a.svc = svc
 	a.add(d, r, s)
+	r.Back.front(r, s)
 }
 
 // maxActivities bounds the services of a resource that are followed; the
@@ -305,7 +322,7 @@ const maxActivities = 256
 func (r *resource) learnListeners(cs []weir.Contact, end int64) {
 	for i := range cs {
 		c := &cs[i]
-		if !c.Known.Has(weir.HasPorts) || c.LogOdds >= decideOdds || c.Own.Port() == 0 ||
+		if c.Leg == weir.BackLeg || !c.Known.Has(weir.HasPorts) || c.LogOdds >= decideOdds || c.Own.Port() == 0 ||
 			c.Proto != weir.ProtoTCP && c.Proto != weir.ProtoUDP {
 			continue
 		}

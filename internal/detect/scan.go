@@ -222,7 +222,13 @@ func (r *resource) scanRule(d *Detector, t int64, late bool, emit func(weir.Find
 // takeProbes feeds the CUSUMs with the first contacts of the pane, in order.
 func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 	s := &r.Scan
-	for _, k := range slices.SortedFunc(maps.Keys(s.pending), targetKey.compare) {
+	// In the order of time, so that which addresses take part does not matter
+	// (property P9); the address decides ties only.
+	inTime := func(a, b targetKey) int {
+		p, q := s.pending[a], s.pending[b]
+		return cmp.Or(sign(p.first-q.first), sign(p.last-q.last), cmp.Compare(p.xf, q.xf), cmp.Compare(p.syn, q.syn), a.compare(b))
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(s.pending), inTime) {
 		p, h := s.pending[k], k.hash()
 		if p.xf == 0 || s.isKnown(h) {
 			continue
@@ -385,17 +391,25 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 	for _, peer := range slices.SortedFunc(maps.Keys(s.Verts), peerKey.compare) {
 		e := s.Verts[peer]
 		need := e.need(verticalExact, verticalSampled, factor)
-		if e.Cusum.Alarm() && !e.NoRate && e.Last >= since && e.Pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) {
+		if e.Cusum.Alarm() && !e.NoRate && e.Last >= since && e.Pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) && !e.flooded() {
 			r.fire(d, r.scanFinding(d, e, "vertical", "vertical", need, t, t0, t1), emit)
 		}
 	}
 	if e := s.Mixed; e != nil && e.Cusum.Alarm() && !e.NoRate && e.Last >= since && len(e.Targets) >= 3 && len(e.Ports) >= 3 {
 		need := e.need(mixedPairs, mixedPairs, factor)
-		if e.Pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) && !e.dominated() && e.Own.IsValid() {
+		if e.Pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) && !e.flooded() && !e.dominated() && e.Own.IsValid() {
 			r.fire(d, r.scanFinding(d, e, "mixed", "mixed", need, t, t0, t1), emit)
 		}
 	}
 }
+
+// floodPackets is the mean number of packets of a target service from which an
+// excursion is a flood of many ports: a scanner sends a few to each.
+const floodPackets = 20
+
+// flooded reports whether an excursion is a flood of few hosts at many ports,
+// which the flood rule judges (section 7.4).
+func (e *excursion) flooded() bool { return e.Xf >= floodPackets*uint64(max(e.Pairs, 1)) }
 
 // dominated reports whether one port or one destination makes the excursion a
 // sweep or a vertical scan.
