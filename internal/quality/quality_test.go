@@ -1,81 +1,92 @@
 package quality
 
 import (
-	"fmt"
-	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
+
+	"github.com/weir-net/weir"
 )
 
-func TestBenignSlice(t *testing.T) {
-	var cells []*cell
-	for _, n := range rates() {
-		for _, r := range roles() {
-			cells = append(cells, r.cell(n, 1))
-		}
-	}
-	wrong := map[string]int{}
-	took := map[string]float64{}
-	runAll(t, cells, func(o outcome) {
-		took[fmt.Sprintf("%-15s %6d", o.cell.role, o.cell.n)] += o.took.Seconds()
-		for _, i := range o.wrong {
-			a := o.alerts[i]
-			day := (a.Generated-at(1, 0))/86400e9 + 1
-			when := "day 1 "
-			if day > 1 {
-				when = "later "
-			}
-			wrong[fmt.Sprintf("%6d %-15s %s %s %s", o.cell.n, o.cell.role, when, a.Type, a.Window)]++
-		}
-	})
-	for _, k := range slices.Sorted(maps.Keys(wrong)) {
-		t.Log(k, wrong[k])
-	}
-	for _, k := range slices.Sorted(maps.Keys(took)) {
-		if took[k] > 1 {
-			t.Log(k, took[k])
-		}
-	}
-}
+// fullSeeds is the number of seeds of the full run.
+const fullSeeds = 20
 
-func TestAttackSlice(t *testing.T) {
-	var cells []*cell
-	for _, n := range rates() {
-		for _, f := range families() {
-			if f.only == nil || slices.Contains(f.only, n) {
-				for seed := range uint64(2) {
-					cells = append(cells, f.cell(n, seed+1))
+// cells returns the cells of a part of the corpus.
+func cells(rates []uint32, seeds int, role func(string) bool) []*cell {
+	var out []*cell
+	for _, n := range rates {
+		for seed := range uint64(seeds) { //nolint:gosec // a small number
+			for _, r := range roles() {
+				if role(r.name) {
+					out = append(out, r.cell(n, seed+1))
+				}
+			}
+			for _, f := range families() {
+				if role(f.name) && (f.only == nil || slices.Contains(f.only, n)) {
+					out = append(out, f.cell(n, seed+1))
 				}
 			}
 		}
 	}
-	wrong, hit, all := map[string]int{}, map[string]int{}, map[string]int{}
-	took := map[string]float64{}
-	runAll(t, cells, func(o outcome) {
-		took[fmt.Sprintf("%-15s %6d", o.cell.role, o.cell.n)] += o.took.Seconds()
-		for i, a := range o.cell.attacks {
-			k := fmt.Sprintf("%s %-28s %6d x%.1f cold=%v", a.rule, a.kind, o.cell.n, a.factor, a.cold)
-			all[k]++
-			if o.found[i] >= 0 {
-				hit[k]++
-			}
+	return out
+}
+
+// TestFull runs everything and writes docs/reference/quality.md. WEIR_QUALITY is
+// "full"; WEIR_QUALITY_SEEDS takes fewer seeds, WEIR_QUALITY_KEEP names a
+// directory that keeps the texts of the scenarios.
+func TestFull(t *testing.T) {
+	if os.Getenv("WEIR_QUALITY") != "full" {
+		t.Skip("the full run is `make quality`")
+	}
+	seeds := fullSeeds
+	if text := os.Getenv("WEIR_QUALITY_SEEDS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("WEIR_QUALITY_SEEDS=%q is no number of seeds", text)
 		}
-		for _, i := range o.wrong {
-			a := o.alerts[i]
-			wrong[fmt.Sprintf("%6d %-15s %s %s", o.cell.n, o.cell.role, a.Type, a.Window)]++
+		seeds = n
+	}
+	sum := newTally()
+	runAll(t, cells(rates(), seeds, func(string) bool { return true }), sum.take)
+	dir := filepath.Join("..", "..", "docs", "reference")
+	if err := os.MkdirAll(filepath.Join(dir, "quality"), 0o755); err != nil { //nolint:gosec // a page for everyone
+		t.Fatal(err)
+	}
+	p := page{t: t, dir: dir, sum: sum, rate: rates()}
+	p.write()
+}
+
+// TestSmall runs a small part of the corpus with bounds that any change of the
+// rules should keep: loud attacks are found, quiet machines stay quiet.
+func TestSmall(t *testing.T) {
+	sum := newTally()
+	small := []string{"web", "dns", "vpn", "db-pool", "k8s", "pair in", "flood", "crowd out"}
+	list := cells([]uint32{1000}, 1, func(name string) bool { return slices.Contains(small, name) })
+	list = append(list, cells([]uint32{1}, 1, func(name string) bool { return slices.Contains([]string{"web", "vpn", "pair in", "pair out"}, name) })...)
+	runAll(t, list, sum.take)
+	for _, n := range []uint32{1, 1000} {
+		loud := sum.pool(func(l level) bool { return l.n == n && l.factor == 2 && !l.cold })
+		if loud.all < 8 || loud.recall() < 0.85 {
+			t.Errorf("1:%d: %d of %d attacks at twice the reach were found", n, loud.found, loud.all)
 		}
-	})
-	for _, k := range slices.Sorted(maps.Keys(all)) {
-		if hit[k] < all[k] {
-			t.Log("MISS", k, hit[k], all[k])
+		low := sum.pool(func(l level) bool { return l.n == n && l.factor == 0.5 && l.rule != weir.DDoS })
+		if low.all < 7 || low.recall() > 0.9 {
+			t.Errorf("1:%d: %d of %d attacks at half the reach were found: the reach is no longer that of the page", n, low.found, low.all)
+		}
+		if wrong := sum.sum(func(k falseKey) bool { return k.n == n && k.when == later }); wrong > 1 {
+			t.Errorf("1:%d: %d false alerts on quiet machines: %v", n, wrong, sum.wrong)
 		}
 	}
-	for _, k := range slices.Sorted(maps.Keys(wrong)) {
-		t.Log("WRONG", k, wrong[k])
+	for k, v := range sum.cover {
+		if v.all >= 10 && float64(v.in) < 0.7*float64(v.all) {
+			t.Errorf("%s at 1:%d: %d of %d intervals hold the truth", k.rule, k.n, v.in, v.all)
+		}
 	}
-	for _, k := range slices.Sorted(maps.Keys(took)) {
-		if took[k] > 1 {
-			t.Log(k, took[k])
+	for _, p := range peerRules() {
+		if s := sum.peers[peerKey{p.key(), 1}]; p.task == guessing && (s == nil || len(s.hit) == 0) {
+			t.Errorf("%s was not asked", p.key())
 		}
 	}
 }

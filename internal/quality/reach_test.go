@@ -92,6 +92,12 @@ func contactReach(n uint32, k float64) float64 {
 	return math.Ceil(-math.Log(0.05) * float64(n) / k)
 }
 
+// enough is the intensity from which an attack counts for the recall.
+const enough = 1.5
+
+// target is the intensity of attacks of the size that section 11.4 names.
+const target = 0
+
 // factors are the intensities of the corpus, relative to the reach.
 func factors() []float64 { return []float64{0.5, 1, 1.5, 2} }
 

@@ -20,7 +20,7 @@ type role struct {
 const benignDays = 8
 
 // copies is the number of resources of one role in one scenario.
-const copies = 3
+const copies = 1
 
 // roles are the benign roles. Source: detection reference, section 11.1, and the
 // look-alikes that the guards of section 8 name. Rates are an hour, without

@@ -28,7 +28,7 @@ type outcome struct {
 	// wrong are the indices of the alerts that meet no attack of the cell.
 	wrong []int
 	// peers are what the rules of others say of the same flows.
-	peers map[string][]claim
+	peers map[string]*claims
 	took  time.Duration
 }
 
