@@ -24,12 +24,13 @@ type activity struct {
 	// ends with the newest one, so that rules look at active peers only.
 	Touched [2][]touchedSlot
 
-	NewPeer [2]baseline.Rate // connections of a new peer in a window
-	Uniq    [2]baseline.Rate // peers with login-like evidence in a window
-	Cusum   baseline.Cusum
-	Learnt  [2]int64 // end of the newest window that was learnt
-	Rate    uint32   // sampling of the newest contact
-	First   int64
+	NewPeer  [2]baseline.Rate // connections of a new peer in a window
+	Uniq     [2]baseline.Rate // peers with login-like evidence in a window
+	Cusum    baseline.Cusum
+	Regulars int      // regular peers at the end of the newest day
+	Learnt   [2]int64 // end of the newest window that was learnt
+	Rate     uint32   // sampling of the newest contact
+	First    int64
 }
 
 // ownRate is the history of a known peer: what it did in windows in which it
@@ -396,7 +397,7 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 	a.NewPeer[h].UpdateEach(ys, a.expose(n), h.window(), t, a.pairPrior(fam, n))
 	up, e := a.peerPrior(fam, n), a.peerExposure(h, n)
 	phase := a.Uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm)
-	if h == hour && !a.Key.Out && phase > baseline.PhaseCold {
+	if h == hour && !a.Key.Out && phase == baseline.PhaseNormal {
 		a.Cusum.Add(u, a.Uniq[h].Shape(), a.Uniq[h].Mean(up)*e, t-int64(h.window()))
 		// What has alarmed for long must be able to end.
 		a.Cusum.Level = math.Min(a.Cusum.Level, 2*baseline.CusumAlarm)
@@ -417,7 +418,11 @@ func (a *activity) prune(r *resource, d *Detector, t int64) {
 		dir = 1
 	}
 	const keep = int64(30 * 24 * time.Hour)
+	a.Regulars = 0
 	for k, p := range a.Pairs {
+		if p.regular(t) {
+			a.Regulars++
+		}
 		idle := t - p.Last
 		once := bitsActive(p.Days) < 2 && !a.Key.Out && idle > int64(48*time.Hour)
 		if idle > keep || once {

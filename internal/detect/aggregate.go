@@ -126,14 +126,21 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	}
 	u := uint64(len(members)) << min(r.Level[dir], 32)
 	prior, e := a.peerPrior(fam, c.n), a.peerExposure(h, c.n)
-	phase := a.Uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm)
+	phase := a.phase(d, r, &a.Uniq[hour], t)
 	base := fam.Threshold
 	if base == 0 {
 		base = aggregateThreshold
 	}
 	need := d.jitter(base+fam.add+phaseAdd(phase), r, a.svc.family)
-	s := a.Uniq[h].Surprise(u, e, prior)
-	slow := h == hour && !a.Key.Out && a.Cusum.Alarm() && phase > baseline.PhaseCold
+	expected, shape := a.Uniq[h].Mean(prior)*e, a.Uniq[h].Shape()
+	if h == day && !a.Key.Out && a.Uniq[day].Windows < baseline.MinWindows {
+		// The day's own baseline needs days to learn what hours have shown: no
+		// more peers a day than in its hours taken one by one.
+		expected = math.Max(expected, day.hours()*a.Uniq[hour].Mean(prior)*a.peerExposure(hour, c.n))
+	}
+	surprise := func(y uint64) float64 { return baseline.Surprise(y, shape, expected) }
+	s := surprise(u)
+	slow := h == hour && !a.Key.Out && a.Cusum.Alarm() && phase == baseline.PhaseNormal
 	if s < need && !slow || !spread(members) {
 		return nil
 	}
@@ -149,8 +156,8 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	}
 	f := a.aggregateFinding(r, typ, h, t, members, &c)
 	f.Count, f.Observed = u, float64(u)
-	f.Expected = a.Uniq[h].Mean(prior) * e
-	f.Threshold = float64(smallestCount(u, need, func(y uint64) float64 { return a.Uniq[h].Surprise(y, e, prior) }))
+	f.Expected = expected
+	f.Threshold = float64(smallestCount(u, need, surprise))
 	f.Floor = float64(fam.MinPeers)
 	f.Surprise = s
 	f.Confidence = a.crowdConfidence(&c, s, contact)

@@ -71,10 +71,9 @@ func (b *pool) sample(s shape, add func(shape) *weir.Contact) {
 		return
 	}
 	thin := func(k uint64, flags uint16) (n uint64, f uint16) {
-		for i := range k {
-			if b.rng.Uint32N(b.n) != 0 {
-				continue
-			}
+		// The gap to the next packet taken is geometric.
+		gap := func() uint64 { return uint64(math.Log(1-b.rng.Float64()) / math.Log1p(-1/float64(b.n))) }
+		for i := gap(); i < k; i += 1 + gap() {
 			n++
 			switch i {
 			case 0:
@@ -208,25 +207,32 @@ func TestAttributionOfWhatMembersOpen(t *testing.T) {
 	}
 }
 
-// trial is one attack on one member of a pool of ten, behind a balancer with other
-// clients.
-func trial(proxy bool, n uint32, seed uint64) (culprit string, fs []weir.Contact) {
-	b := newPool(10, proxy, n, seed)
-	// A steady stream of other clients, with bursts of a few minutes to single
-	// members, three hours long.
-	perMinute, logins, length := 30, 300, 10*time.Minute
-	if n > 1 {
-		perMinute, logins, length = 300, 6000, 30*time.Minute
-	}
-	burst := make([]int, 10)
+// attack is one trial: an attack through a balancer that has other clients, with
+// bursts of a few minutes to single members.
+type attack struct {
+	proxy     bool
+	n         uint32
+	perMinute int // connections of other clients, on average
+	logins    int
+	length    time.Duration
+	spread    int  // the attack goes to so many members in turn; 0: to one of them
+	hidden    bool // nobody sees the back leg of that member
+}
+
+const poolSize = 10
+
+// play returns the contacts of three hours, and the member that was attacked.
+func (a attack) play(seed uint64) (culprit string, cs []weir.Contact) {
+	b := newPool(poolSize, a.proxy, a.n, seed)
+	burst := make([]int, poolSize)
 	for minute := range 180 {
-		m := b.rng.IntN(10)
+		m := b.rng.IntN(poolSize)
 		if b.rng.IntN(10) == 0 {
 			burst[m] = 3
 		}
-		for range perMinute/2 + b.rng.IntN(perMinute) {
+		for range a.perMinute/2 + b.rng.IntN(a.perMinute) {
 			at := time.Duration(minute)*time.Minute + time.Duration(b.rng.IntN(60000))*time.Millisecond
-			to := b.rng.IntN(10)
+			to := b.rng.IntN(poolSize)
 			if burst[m] > 0 && b.rng.IntN(4) == 0 {
 				to = m
 			}
@@ -236,64 +242,172 @@ func trial(proxy bool, n uint32, seed uint64) (culprit string, fs []weir.Contact
 			burst[i] = max(burst[i]-1, 0)
 		}
 	}
-	victim := b.rng.IntN(10)
-	for i := range logins {
-		b.through(2*time.Hour+length*time.Duration(i)/time.Duration(logins), intruder, victim, login)
+	victim := b.rng.IntN(poolSize)
+	for i := range a.logins {
+		to := victim
+		if a.spread > 0 {
+			to = i % a.spread
+		}
+		b.through(2*time.Hour+a.length*time.Duration(i)/time.Duration(a.logins), intruder, to, login)
+	}
+	if a.hidden {
+		b.cs = slices.DeleteFunc(b.cs, func(c weir.Contact) bool { return c.Member == memberName(victim) })
 	}
 	return memberName(victim), b.cs
 }
 
-// TestAttributionAccuracy measures how often the member that an attack went to
-// stands first, and what likelihood it gets: the figures of decision 0005.
-func TestAttributionAccuracy(t *testing.T) {
-	trials := 20
-	if testing.Short() {
-		trials = 4
+// judge returns what the alert on the intruder says of the members.
+func judge(t *testing.T, cs []weir.Contact) ([]weir.BackendLikelihood, string) {
+	t.Helper()
+	fs := slices.DeleteFunc(run(t, DefaultConfig(), cs), func(f weir.Finding) bool {
+		return f.Type != weir.SSHIncomingOneToOne || f.Peers[0].Address != netip.MustParseAddr(intruder)
+	})
+	got, basis := backends(fs, weir.SSHIncomingOneToOne)
+	sum := 0.0
+	for i, l := range got {
+		sum += l.Likelihood
+		if l.Likelihood < backLeast || i > 0 && (l.Likelihood > got[i-1].Likelihood || l.Likelihood == got[i-1].Likelihood && l.ID <= got[i-1].ID) {
+			t.Errorf("not in order: %v", got)
+		}
 	}
+	if len(got) > 0 && math.Abs(sum-1) > 1e-9 {
+		t.Errorf("likelihoods sum to %v", sum)
+	}
+	return got, basis
+}
+
+// TestAttributionAccuracy measures how often the member that an attack went to
+// stands first, and with what likelihood: the figures of decision 0005.
+func TestAttributionAccuracy(t *testing.T) {
+	const trials = 10
 	for _, tt := range []struct {
 		name  string
-		proxy bool
-		n     uint32
+		a     attack
 		basis string
 		first float64 // share of trials with the right member first
 		mean  float64 // mean likelihood of the right member
 	}{
-		{"the client's address is kept, N=1", false, 1, "peer", 1, 0.99},
-		{"the client's address is kept, N=100", false, 100, "peer", 1, 0.99},
-		{"proxy, N=1", true, 1, "time", 0.9, 0.8},
-		{"proxy, N=100", true, 100, "time", 0.9, 0.8},
+		{"address kept, N=1", attack{n: 1, perMinute: 30, logins: 300, length: 10 * time.Minute}, "peer", 1, 0.99},
+		{"address kept, N=100", attack{n: 100, perMinute: 300, logins: 3000, length: 30 * time.Minute}, "peer", 1, 0.99},
+		{"proxy, N=1", attack{proxy: true, n: 1, perMinute: 30, logins: 300, length: 10 * time.Minute}, "time", 0.9, 0.9},
+		{"proxy, N=100", attack{proxy: true, n: 100, perMinute: 300, logins: 3000, length: 30 * time.Minute}, "time", 0.9, 0.9},
+		{"proxy, the right member hidden", attack{proxy: true, n: 1, perMinute: 30, logins: 300, length: 10 * time.Minute, hidden: true}, "rules", 0, 0.1},
 	} {
-		right, mean, found := 0, 0.0, 0
-		bases := map[string]int{}
+		right, mean, found, based := 0, 0.0, 0, 0
 		for seed := range uint64(trials) {
-			culprit, cs := trial(tt.proxy, tt.n, seed)
-			fs := run(t, DefaultConfig(), cs)
-			fs = slices.DeleteFunc(fs, func(f weir.Finding) bool {
-				return f.Type != weir.SSHIncomingOneToOne || f.Peers[0].Address != netip.MustParseAddr(intruder)
-			})
-			got, basis := backends(fs, weir.SSHIncomingOneToOne)
+			culprit, cs := tt.a.play(seed)
+			got, basis := judge(t, cs)
 			if len(got) == 0 {
 				continue
 			}
 			found++
-			bases[basis]++
-			if got[0].ID == culprit {
+			if basis == tt.basis {
+				based++
+			}
+			if got[0].ID == culprit && !tt.a.hidden {
 				right++
 			}
-			sum := 0.0
 			for _, l := range got {
-				sum += l.Likelihood
 				if l.ID == culprit {
 					mean += l.Likelihood
 				}
 			}
-			if math.Abs(sum-1) > 1e-9 {
-				t.Errorf("%s, %d: likelihoods sum to %v", tt.name, seed, sum)
-			}
 		}
-		t.Logf("%s: %d of %d trials raise the alert, right member first in %d, mean likelihood %.3f, basis %v", tt.name, found, trials, right, mean/float64(max(found, 1)), bases)
-		if found < trials*9/10 || float64(right) < tt.first*float64(found) || mean < tt.mean*float64(found) {
+		n := float64(max(found, 1))
+		t.Logf("%s: %d of %d trials raise the alert, right member first in %d, mean likelihood %.3f, by %s in %d", tt.name, found, trials, right, mean/n, tt.basis, based)
+		if found < trials*9/10 || float64(right) < tt.first*n || mean/n < tt.mean-1e-9 || float64(based) < 0.9*n {
 			t.Errorf("%s: less than promised", tt.name)
 		}
+	}
+}
+
+func TestAttributionOfASpreadAttack(t *testing.T) {
+	_, cs := attack{proxy: true, n: 1, perMinute: 30, logins: 300, length: 10 * time.Minute, spread: 3}.play(1)
+	got, basis := judge(t, cs)
+	sum := 0.0
+	for _, l := range got {
+		if l.ID <= memberName(2) {
+			sum += l.Likelihood
+		}
+	}
+	if len(got) < 3 || got[0].Likelihood > 0.5 || sum < 0.9 || basis != "time" {
+		t.Errorf("three members got a third each: %v by %q", got, basis)
+	}
+}
+
+// TestAttributionIsAFunctionOfTheContacts: neither order nor a restart matters.
+func TestAttributionIsAFunctionOfTheContacts(t *testing.T) {
+	for _, proxy := range []bool{false, true} {
+		_, cs := attack{proxy: proxy, n: 1, perMinute: 20, logins: 300, length: 10 * time.Minute}.play(3)
+		want, _ := judge(t, cs)
+		rng := rand.New(rand.NewPCG(1, 1))
+		rng.Shuffle(len(cs), func(i, j int) { cs[i], cs[j] = cs[j], cs[i] })
+		if got, _ := judge(t, cs); !slices.Equal(got, want) {
+			t.Errorf("in another order: %v, want %v", got, want)
+		}
+		slices.SortFunc(cs, func(a, b weir.Contact) int { return sign(a.End - b.End) })
+		d, err := New(DefaultConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fs []weir.Finding
+		report := func(f weir.Finding) { fs = append(fs, f) }
+		for i := range cs {
+			if i == len(cs)*2/3 { // minutes after the attack began
+				b, err := d.Snapshot()
+				if err != nil {
+					t.Fatal(err)
+				}
+				d, _ = New(DefaultConfig())
+				if err := d.Restore(b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.Observe(cs[i : i+1])
+			d.Close(cs[i].End-int64(DefaultConfig().Lateness), report)
+		}
+		d.Flush(report)
+		if got, _ := backends(fs, weir.SSHIncomingOneToOne); !slices.Equal(got, want) {
+			t.Errorf("after a restart: %v, want %v", got, want)
+		}
+	}
+}
+
+// TestBackLegIsBounded floods the back leg with peers and ports: the state stays
+// within its bounds and the heavy peer is not lost.
+func TestBackLegIsBounded(t *testing.T) {
+	b := newPool(2, false, 1, 1)
+	b.res.Backends = append(b.res.Backends, weir.Backend{Resource: memberName(0)})
+	d, err := New(DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for hours := range 30 {
+		b.cs = b.cs[:0]
+		for i := range 4 * backSlotPeers {
+			at := time.Duration(hours)*time.Hour + time.Duration(i)*time.Millisecond
+			b.back(at, fmt.Sprintf("2001:db8:%x::1", i), 0, 40000, heartbeat).Own = netip.AddrPortFrom(b.members[0], uint16(i))
+			if i%100 == 0 {
+				b.back(at, intruder, 1, uint16(30000+i), login)
+			}
+		}
+		d.Observe(b.cs)
+		d.Close(t0+int64(hours+1)*int64(time.Hour), func(weir.Finding) {})
+	}
+	r := d.res[b.res.Key()]
+	peers, series := 0, 0
+	for i := range r.Back.Slots {
+		s := &r.Back.Slots[i]
+		if len(s.Peers) > backSlotPeers || len(s.Members) > backSlotSeries {
+			t.Errorf("slot %d: %d peers, %d series", i, len(s.Peers), len(s.Members))
+		}
+		peers, series = peers+len(s.Peers), series+len(s.Members)
+	}
+	if len(r.Back.Slots) > backSlots || peers > backPeers || series > backSeries || peers == 0 {
+		t.Errorf("%d slots, %d peers, %d series", len(r.Back.Slots), peers, series)
+	}
+	last := r.Back.Slots[len(r.Back.Slots)-1]
+	if v := last.Peers[backPeer{Peer: peerOf(netip.MustParseAddr(intruder)), Member: memberName(1), Port: 22}]; v == nil || v.Connections < 80 {
+		t.Errorf("the heavy peer: %+v", v)
 	}
 }

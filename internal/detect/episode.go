@@ -17,7 +17,7 @@ type episodeKey struct {
 // open, so that its traffic teaches nothing, and what was already reported.
 type episode struct {
 	First int64 // when it opened
-	// Cold tells that it opened in phase 0, against the prior alone.
+	// Cold tells that it opened while the baseline was still learning.
 	Cold  bool
 	Last  int64 // newest evidence reported
 	Until int64 // end of the quiet time
@@ -33,10 +33,10 @@ func (r *resource) isOpen(k episodeKey, t int64) bool {
 }
 
 // teaches reports whether what happens at time t may be learnt although an
-// episode of the key may be running. One that opened in phase 0 compared with
-// the prior alone, which says nothing of this resource: the noise of the first
-// day must be learnt all the same. And what goes on for two weeks is no episode
-// but the new normal.
+// episode of the key may be running. One that opened in phase 0 or 1 compared
+// with the prior more than with this resource: the noise of the first days must
+// be learnt all the same. And what goes on for two weeks is no episode but the
+// new normal.
 func (r *resource) teaches(k episodeKey, t int64) bool {
 	e := r.Episodes[k]
 	return e == nil || e.Until <= t || e.Cold || t-e.First >= int64(absorbAfter)
@@ -62,7 +62,7 @@ func (r *resource) fire(d *Detector, f weir.Finding, emit func(weir.Finding)) {
 		r.Episodes[k] = e
 	}
 	if e.Until <= f.First {
-		e.First, e.Cold = f.At, f.Baseline != nil && f.Baseline.Phase == baseline.PhaseCold
+		e.First, e.Cold = f.At, f.Baseline != nil && f.Baseline.Phase < baseline.PhaseNormal
 	}
 	e.Last, e.Until = f.Last, f.Last+nanos(f.Quiet)
 	// Cloud flow logs show private addresses; people know the front-end one.

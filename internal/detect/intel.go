@@ -226,6 +226,10 @@ func (p *sighting) note(c *weir.Contact, ses *session) {
 	switch {
 	case ses == nil:
 		p.out, p.in = p.out+out, p.in+in
+		// Whoever opened it, an own packet that is no refusal is talk.
+		if c.Action != weir.ActionDeny && talks(c) {
+			p.answered += out
+		}
 		// What leans toward an own client is rather an answer than a visit.
 		p.incoming = p.incoming || c.LogOdds <= 0
 	case ses.out:
@@ -262,6 +266,16 @@ func says(c *weir.Contact, ses *session) bool {
 		return f&weir.PSH != 0 && !ses.refused()
 	}
 	return f&weir.RST == 0 && f&weir.SYN == 0 && f != 0 || f&weir.PSH != 0
+}
+
+// talks reports whether own packets of a contact without a direction say more
+// than no: for TCP neither SYN-ACK nor reset, where flags tell; never ICMP
+// unreachable. Other protocols of an unknown client need packets both ways and
+// some length (clause c).
+func talks(c *weir.Contact) bool {
+	f := c.Out.Flags
+	return c.Proto == weir.ProtoTCP && c.Known.Has(weir.HasFlags) && c.Out.Packets > 0 && f != 0 && f&(weir.RST|weir.SYN) == 0 &&
+		(!c.Known.Has(weir.HasReverse) || c.Known.Has(weir.HasRevFlags))
 }
 
 // intelRules runs the two intelligence rules at the end of a pane.

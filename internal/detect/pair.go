@@ -13,23 +13,27 @@ import (
 
 // Constants of the pair rule (section 7.1), and of its variants in section 8.
 const (
-	stormPorts      = 4   // D >= 4
-	stormShare      = 0.6 // of rho_e, and of connections inside the range
-	gateSessions    = 30  // L_b
-	gateOdds        = 2   // LLR
-	scanShare       = 0.5
-	scanShareSQL    = 0.55
-	replyNone       = 0.05
-	replyRDP        = 0.2
-	sqlServerLen    = 140 // bytes, mean server packet of failing logins
-	sqlBlindS       = 6   // surprise needed when server lengths are not seen
-	pairThreshold   = 5   // S_a
-	signatureFactor = 10  // M_sig = 10*M
-	coldFactor      = 3   // floors in phase 0 under sampling
-	gitFactor       = 3   // floors of git servers
-	intelScore      = 50  // TI(peer)
-	burstShare      = 0.8 // of connections, within one second
-	pairQuiet       = 30 * time.Minute
+	stormPorts       = 4   // D >= 4
+	stormShare       = 0.6 // of rho_e, and of connections inside the range
+	gateSessions     = 30  // L_b
+	gateOdds         = 2   // LLR
+	gateLong         = -1.5
+	scanShare        = 0.5
+	scanShareSQL     = 0.55
+	replyNone        = 0.05
+	replyRDP         = 0.2
+	sqlServerLen     = 140 // bytes, mean server packet of failing logins
+	genericServerLen = 200 // bytes, outgoing guessing at other services
+	fewReplies       = 3
+	sqlBlindS        = 6   // surprise needed when server lengths are not seen
+	pairThreshold    = 5   // S_a
+	signatureFactor  = 10  // M_sig = 10*M
+	coldFactor       = 3   // floors in phase 0 under sampling
+	gitFactor        = 3   // floors of git servers
+	gitRegulars      = 20  // regular peers that make an SSH server a git server
+	intelScore       = 50  // TI(peer)
+	burstShare       = 0.8 // of connections, within one second
+	pairQuiet        = 30 * time.Minute
 )
 
 // phaseAdd is what the cold-start phases add to the surprise needed (6.7).
@@ -47,6 +51,22 @@ func bitsActive(days uint32) int { return bits.OnesCount32(days) }
 
 // priorWindows is the number of windows that a service prior weighs as much as.
 const priorWindows = 24
+
+// phase returns the cold-start phase of a baseline. What the own end opens is
+// known from the first contact of the resource on: that it never used a service
+// is knowledge as well.
+func (a *activity) phase(d *Detector, r *resource, rate *baseline.Rate, t int64) int {
+	if !a.Key.Out {
+		return rate.Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm)
+	}
+	switch age := time.Duration(t - r.First); {
+	case age < d.cfg.LearnCold:
+		return baseline.PhaseCold
+	case age < d.cfg.LearnWarm:
+		return baseline.PhaseWarm
+	}
+	return baseline.PhaseNormal
+}
 
 // pairPrior is the service prior of connections of a new peer in one window.
 // Its weight is that of a number of windows at the sampling at hand, so that
@@ -82,7 +102,7 @@ type verdict struct {
 func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int64) (v verdict, ok bool) {
 	fam := &d.fam[a.svc.family]
 	m := fam.floor(h)
-	if a.svc.family == famSSH && !a.Key.Out && r.Res.HasRole("git") {
+	if a.svc.family == famSSH && !a.Key.Out && (r.Res.HasRole("git") || a.Regulars >= gitRegulars) {
 		m *= gitFactor
 	}
 	if a.Key.Out && honeypot(s.p.Intel) {
@@ -103,7 +123,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	v = verdict{
 		s: s, info: rate, prior: prior, floor: m,
 		surprise: rate.Surprise(s.y, e, prior), expected: rate.Mean(prior) * e,
-		phase: a.NewPeer[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm),
+		phase: a.phase(d, r, &a.NewPeer[hour], t),
 		intel: badScore(s.p.Intel, t),
 	}
 	base := fam.Threshold
@@ -114,14 +134,18 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	if a.svc.family == famSQL && (s.c.Xr == 0 || !s.c.has(weir.HasPackets|weir.HasBytes)) {
 		// Without server lengths a login storm and an application without a
 		// connection pool look alike.
-		if regular || s.p.IsOwn {
+		if regular || s.p.IsOwn || r.View.ok() {
 			return v, false
 		}
 		need = math.Max(need, sqlBlindS)
 	}
 	anomalyFloor := m
-	if v.phase == baseline.PhaseCold && !s.exact {
+	if !s.exact && (v.phase == baseline.PhaseCold || v.phase == baseline.PhaseWarm && h == day) {
 		anomalyFloor *= coldFactor
+	}
+	if a.Key.Out && a.svc.family == famGeneric && v.phase == baseline.PhaseCold {
+		// Clients of mail and data stores are many, and new with the resource.
+		anomalyFloor = signatureFactor * m
 	}
 	anomaly := v.surprise >= need && s.lower >= anomalyFloor
 	v.signature = s.lower >= signatureFactor*m && !regular
@@ -195,10 +219,14 @@ func (a *activity) storm(s seen, m, surplus float64) bool {
 	if !packets {
 		return true
 	}
+	llr := baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf))
+	if s.c.has(weir.HasFlags) && llr <= gateLong {
+		return false // so many packets without a mark are parts of long sessions
+	}
 	if float64(baseline.SessionBound(d, s.c.Xf)) >= gateSessions*(1-surplus/(2*gateOdds)) {
 		return true
 	}
-	return s.c.has(weir.HasFlags) && baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf)) >= gateOdds-surplus
+	return s.c.has(weir.HasFlags) && llr >= gateOdds-surplus
 }
 
 // scanlike tells a scan, whose packets are SYNs that nobody answers.
@@ -228,10 +256,18 @@ func (a *activity) sizeFits(s seen) bool {
 	if float64(s.c.Bf)/float64(s.c.Xf) > a.svc.lenMax {
 		return false
 	}
-	if a.svc.family == famSQL && s.c.Xr > 0 {
-		return float64(s.c.Br)/float64(s.c.Xr) <= sqlServerLen
+	limit := 0.0
+	switch {
+	case a.svc.family == famSQL:
+		limit = sqlServerLen
+	case a.svc.family == famGeneric && a.Key.Out:
+		limit = genericServerLen
 	}
-	return true
+	if limit == 0 || s.c.Xr == 0 {
+		return true
+	}
+	// A sampled reply or two have no mean to speak of.
+	return (s.exact || s.c.Xr >= fewReplies) && float64(s.c.Br)/float64(s.c.Xr) <= limit
 }
 
 // guarded holds the guards that need the pair alone: connections that all began

@@ -22,11 +22,12 @@ import (
 //	P3  rate-lie           samplingOf: N*X/k_s -> 1000*X/k_s
 //	P5  late               Observe: late contacts into the pane that is open
 //	P8  time shift         horizon.slot: 4 h -> 5 h
-//	P9  relabelling        spread: only peers with an even address
-//	P10 additivity         newResource shared: r.View of the last resource
-//	P13 direction flip     pairType: SSH outgoing -> SSH incoming
-//	P17 precedence         absorbed(v.s) -> false
+//	P9  relabelling        gather: peers whose address ends in 7 left out
+//	P10 additivity         judgePair: surprise needed + pairs of the detector/20
+//	P13 direction flip     pairType: RDP outgoing -> RDP incoming
+//	P17 precedence         absorbed(v.s) -> absorbed(v.s) && v.s.n > 1
 //	P23 rate unknown       Tally.rate: unknown -> 1
+//	P7  exact duplicates   resource.pane: duplicates not dropped
 
 func TestRateLieDoublesEstimatesOnly(t *testing.T) {
 	for _, n := range []uint32{100, 400} {
@@ -402,7 +403,6 @@ func TestOneAlertPerEvidence(t *testing.T) {
 				}
 			}
 		}},
-
 	}
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -449,5 +449,57 @@ func TestUnknownRateEstimatesNothing(t *testing.T) {
 	}
 	if stats.NoRate != uint64(len(cs)) {
 		t.Errorf("%d of %d contacts counted as without a rate", stats.NoRate, len(cs))
+	}
+}
+
+// TestExactDuplicatesChangeNothing holds for records that tell of every packet:
+// seen twice they are one.
+func TestExactDuplicatesChangeNothing(t *testing.T) {
+	cs := blend()
+	want, _ := play(t, DefaultConfig(), cs)
+	mustRaise(t, want, weir.SSHIncomingOneToOne, weir.RDPIncomingManyToOne, weir.PortScanning, weir.DDoS)
+	for seed := range uint64(2) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		twice := slices.Clone(cs)
+		for _, c := range cs {
+			if seed == 0 || rng.IntN(3) == 0 {
+				twice = append(twice, c)
+			}
+		}
+		got, _ := play(t, DefaultConfig(), twice)
+		differ(t, "twice", essences(want, 0, same), essences(got, 0, same))
+	}
+}
+
+// TestCutPeersAreSaid: an alert names at most 256 peers, and says so when there
+// are more.
+func TestCutPeersAreSaid(t *testing.T) {
+	s := newSite(1, 1)
+	for b := range 300 {
+		s.many(time.Minute, 40*time.Minute, 5, peerAt(1, b), 3389, rdpLogin, false)
+	}
+	fs, _ := play(t, DefaultConfig(), observe(s.conns, 1, 1))
+	f := fs[len(fs)-1]
+	if f.Type != weir.RDPIncomingManyToOne || f.Count != 300 || len(f.Peers) != weir.MaxPeers {
+		t.Fatalf("%s of %d peers names %d, want 300 and %d", f.Type, f.Count, len(f.Peers), weir.MaxPeers)
+	}
+	if want := (weir.Limit{Code: weir.LimitPeersCut, Arg: "44"}); !slices.Contains(f.Limits, want) {
+		t.Errorf("limits %v, want %v among them", f.Limits, want)
+	}
+}
+
+// TestFloodOfManyPortsIsNoScan is P17 for a flood whose target ports change.
+func TestFloodOfManyPortsIsNoScan(t *testing.T) {
+	for n := range 3 {
+		s := newSite(1, uint64(n)) //nolint:gosec // a small count
+		for pane := range 4 + n {
+			for range 400 {
+				s.one(time.Duration(pane)*time.Minute+time.Duration(s.rng.IntN(55))*time.Second, 4*time.Second, peerAt(1, s.rng.IntN(1+n)), uint16(1+s.rng.IntN(60000)), shape{400, 0, 40, 0, weir.SYN, 0}, true)
+			}
+		}
+		fs, _ := play(t, DefaultConfig(), observe(s.conns, 1, 1))
+		if got := types(fs); !slices.Equal(got, []weir.AlertType{weir.DDoS}) {
+			t.Errorf("a flood of %d hosts raises %v, want DDOS alone", 1+n, got)
+		}
 	}
 }

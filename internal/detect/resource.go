@@ -19,9 +19,10 @@ type actKey struct {
 
 // resource is the state of one protected resource.
 type resource struct {
-	Key  uint64
-	Res  *weir.Resource
-	Last int64 // newest event time
+	Key   uint64
+	Res   *weir.Resource
+	First int64 // oldest event time
+	Last  int64 // newest event time
 
 	Acts   map[actKey]*activity
 	Listen map[portKey]*listener
@@ -220,6 +221,9 @@ func (s *session) completed() bool {
 // pane takes the contacts of one pane, in canonical order.
 func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
 	r.Res = cs[len(cs)-1].Resource
+	if r.Last == 0 {
+		r.First = cs[0].End
+	}
 	r.Last = max(r.Last, cs[len(cs)-1].End)
 	r.Intel.begin()
 	r.Scan.begin()
