@@ -1,0 +1,401 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/weir-net/weir"
+)
+
+// Statistical properties of the rules over sampled packets, with fixed seeds.
+//
+// Each can fail: the change of the code on the right was tried against it.
+//
+//	P1  thinning           storm: without the gate of L_b and LLR
+//	P11 monotone attack    storm: at most 60 ports
+//	P12 scaling law        storm: D >= N/50
+//	P18 flood of sources   shed: limit -> 4*limit, level -> level +- 1
+//	P19 coverage           samplingOf: lower end with k_s - 1.5; 1.96 -> 1.5
+
+// label says what a part of the traffic is.
+type label struct {
+	name   string
+	attack bool
+	make   func(rng *rand.Rand, s *site, busy int)
+}
+
+// labels are ordinary machines and attacked ones, each on a machine of its own.
+// busy multiplies what ordinary machines do: whoever samples thinly has much
+// traffic.
+func labels() []label {
+	const span = 6 * time.Hour
+	at := func(rng *rand.Rand) time.Duration { return time.Duration(rng.Int64N(int64(span))) }
+	return []label{
+		{"web", false, func(rng *rand.Rand, s *site, busy int) {
+			for range 400 * busy {
+				s.one(at(rng), time.Second, peerAt(10, rng.IntN(2000)), 443, webVisit, false)
+			}
+		}},
+		{"automation", false, func(rng *rand.Rand, s *site, busy int) {
+			// A run every half hour, as ansible does it, from one controller. As much
+			// as guessing it may not be: on a first day nothing tells them apart.
+			for i := range 12 {
+				for range min(2*busy, 7) {
+					s.one(time.Duration(i)*30*time.Minute+time.Duration(rng.IntN(60))*time.Second, 2*time.Second, peerAt(11, 1), 22, ansible, false)
+				}
+			}
+		}},
+		{"sessions", false, func(rng *rand.Rand, s *site, busy int) {
+			for range min(2+busy/2, 10) {
+				s.one(at(rng), time.Hour, peerAt(11, rng.IntN(4)), 22, shape{3000, 3000, 90, 160, login.fwdFlags, login.revFlags}, false)
+			}
+		}},
+		{"office", false, func(rng *rand.Rand, s *site, busy int) {
+			for range min(4+busy/2, 20) {
+				s.one(at(rng), 20*time.Minute, peerAt(11, 9), 3389, shape{1000, 1400, 90, 400, login.fwdFlags, login.revFlags}, false)
+			}
+		}},
+		{"noise", false, func(rng *rand.Rand, s *site, busy int) {
+			for range 3 * busy {
+				s.many(at(rng), 5*time.Minute, 1+rng.IntN(3), peerAt(12, rng.IntN(5000)), 22, login, false)
+			}
+		}},
+		{"crawler", false, func(rng *rand.Rand, s *site, busy int) {
+			for range 100 * busy {
+				sh := webVisit
+				if rng.IntN(10) == 0 {
+					sh = deadSYN
+				}
+				s.one(at(rng), time.Second, peerAt(13, rng.IntN(60000)), 443, sh, true)
+			}
+		}},
+		{"mail", false, func(rng *rand.Rand, s *site, busy int) {
+			for range 30 * busy {
+				sh := shape{15, 14, 400, 90, login.fwdFlags, login.revFlags}
+				if rng.IntN(10) == 0 {
+					sh = deadSYN
+				}
+				s.one(at(rng), 2*time.Second, peerAt(14, rng.IntN(3000)), 25, sh, true)
+			}
+		}},
+		{"backup", false, func(rng *rand.Rand, s *site, busy int) {
+			for i := range 2 {
+				s.one(time.Duration(1+3*i)*time.Hour, 30*time.Minute, peerAt(15, 1), 22, shape{uint64(20000 * busy), uint64(8000 * busy), 1450, 52, login.fwdFlags, login.revFlags}, true)
+			}
+		}},
+		{"database", false, func(rng *rand.Rand, s *site, busy int) {
+			for range 200 * busy {
+				s.one(at(rng), time.Second, peerAt(16, 1+rng.IntN(2)), 3306, shape{12, 14, 90, 600, login.fwdFlags, login.revFlags}, false)
+			}
+		}},
+		{"one guesser", true, func(rng *rand.Rand, s *site, _ int) {
+			n := int(60 * math.Exp(rng.Float64()*5))
+			s.many(at(rng)/2, 50*time.Minute, n, peerAt(20, rng.IntN(250)), 22, login, false)
+		}},
+		{"many guessers", true, func(rng *rand.Rand, s *site, _ int) {
+			n := 20 + rng.IntN(400)
+			from := at(rng) / 2
+			for b := range n {
+				s.many(from, 50*time.Minute, 10, peerAt(21, b), 3389, rdpLogin, false)
+			}
+		}},
+		{"scanner", true, func(rng *rand.Rand, s *site, _ int) {
+			n := int(100 * math.Exp(rng.Float64()*6))
+			from := at(rng) / 2
+			for d := range n {
+				s.one(from+time.Duration(rng.IntN(3600))*time.Second, 0, peerAt(22, d), 445, deadSYN, true)
+			}
+		}},
+	}
+}
+
+// judge plays one label at one rate and returns the number of its alerts.
+func (l *label) judge(t *testing.T, n uint32, seed uint64, busy int, dst map[weir.AlertType]int) int {
+	t.Helper()
+	s := newSite(1, seed)
+	l.make(rand.New(rand.NewPCG(seed, 55)), s, busy)
+	fs, _ := play(t, DefaultConfig(), observe(s.conns, n, seed*31+uint64(n)))
+	for k := range tracks(fs) {
+		dst[k.typ]++
+	}
+	return len(tracks(fs))
+}
+
+// fisher returns the one-sided probability, under equal chances, that at least
+// b of n successes fall to the second of two samples of n when the first has a.
+func fisher(a, b, n int) float64 {
+	choose := func(n, k int) float64 {
+		x, _ := math.Lgamma(float64(n + 1))
+		y, _ := math.Lgamma(float64(k + 1))
+		z, _ := math.Lgamma(float64(n - k + 1))
+		return x - y - z
+	}
+	p := 0.0
+	for i := b; i <= min(a+b, n); i++ {
+		if j := a + b - i; j <= n {
+			p += math.Exp(choose(n, i) + choose(n, j) - choose(2*n, a+b))
+		}
+	}
+	return p
+}
+
+// TestThinningRaisesNothing is P1: half of the packets never raise more alerts,
+// and no harmless traffic alerts more often for being sampled more thinly.
+func TestThinningRaisesNothing(t *testing.T) {
+	const seeds, budget = 100, 0.02
+	if p := fisher(1, 9, 100); math.Abs(p-0.0094) > 0.0005 {
+		t.Fatalf("fisher(1, 9, 100) = %v, want 0.0094", p)
+	}
+	for _, n := range []uint32{64, 1000} {
+		var total [2]int
+		for _, l := range labels() {
+			var hits [2]int
+			kinds := map[weir.AlertType]int{}
+			for seed := range uint64(seeds) {
+				for i, rate := range []uint32{n, 2 * n} {
+					a := l.judge(t, rate, seed, int(n/32), kinds)
+					total[i] += a
+					hits[i] += min(a, 1)
+				}
+			}
+			if p := fisher(hits[0], hits[1], seeds); !l.attack && p <= 0.01 {
+				t.Errorf("%s alerts in %d of %d runs at 1:%d and in %d at 1:%d (p = %.4f): %v", l.name, hits[0], seeds, n, hits[1], 2*n, p, kinds)
+			}
+			if l.attack && hits[0] < seeds/10 {
+				t.Errorf("%s is raised in %d of %d runs at 1:%d only: the test proves too little", l.name, hits[0], seeds, n)
+			}
+		}
+		if a, b := float64(total[0])/seeds, float64(total[1])/seeds; b > 1.1*a+budget {
+			t.Errorf("%.2f alerts a run at 1:%d, %.2f at 1:%d", a, n, b, 2*n)
+		}
+	}
+}
+
+// TestMoreOfTheAttackNeverHidesIt is P11: connections of the same kind added to
+// a pair neither remove its alert nor lower the bound it reports.
+func TestMoreOfTheAttackNeverHidesIt(t *testing.T) {
+	lower := func(t *rapid.T, cs []weir.Contact) (float64, bool) {
+		d, err := New(DefaultConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Observe(cs)
+		l, ok := 0.0, false
+		d.Flush(func(f weir.Finding) {
+			if f.Type == weir.SSHIncomingOneToOne {
+				l, ok = max(l, f.Peers[0].Lower), true
+			}
+		})
+		return l, ok
+	}
+	alerts := 0
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.SampledFrom([]uint32{1, 64, 256, 1000}).Draw(t, "rate")
+		seed := rapid.Uint64Range(1, 1<<20).Draw(t, "seed")
+		base := rapid.IntRange(20, 120).Draw(t, "connections") * max(int(n)/20, 1)
+		more := base * rapid.IntRange(1, 300).Draw(t, "more percent") / 100
+		s := newSite(1, seed)
+		s.many(time.Minute, 45*time.Minute, base, peerAt(1, 1), 22, login, false)
+		few := observe(s.conns, n, seed)
+		s.conns = nil
+		s.many(time.Minute, 45*time.Minute, more, peerAt(1, 1), 22, login, false)
+		l0, ok0 := lower(t, few)
+		l1, ok1 := lower(t, append(few, observe(s.conns, n, seed+1)...))
+		if ok0 {
+			alerts++
+		}
+		if ok0 && !ok1 {
+			t.Fatalf("1:%d: %d connections alert, %d more and they do not", n, base, more)
+		}
+		if ok0 && l1 < l0 {
+			t.Fatalf("1:%d: bound of %d connections %v, with %d more %v", n, base, l0, more, l1)
+		}
+	})
+	if alerts < 20 {
+		t.Errorf("%d alerts only: the property was hardly asked", alerts)
+	}
+}
+
+// detectedAfter returns the mean time from the beginning of an attack of so many
+// connections a second to its alert, over some seeds. Attacks begin at random
+// moments, so that the ten minutes between two looks add five on average, which
+// are taken off.
+func detectedAfter(t *testing.T, n uint32, perSecond float64) time.Duration {
+	t.Helper()
+	const runs = 60
+	sum := time.Duration(0)
+	for seed := range uint64(runs) {
+		s := newSite(1, seed)
+		begin := 10*time.Minute + time.Duration(s.rng.Int64N(int64(10*time.Minute)))
+		s.many(begin, 3*time.Hour, int(perSecond*3*3600), peerAt(1, 1), 22, login, false)
+		fs, _ := play(t, DefaultConfig(), observe(s.conns, n, seed))
+		if len(fs) == 0 {
+			t.Fatalf("1:%d: %v connections a second are not seen", n, perSecond)
+		}
+		sum += time.Duration(fs[0].At-t0) - begin
+	}
+	return sum/runs - 5*time.Minute
+}
+
+// TestTimeToDetectScales is P12: it grows as N/(rate*k).
+func TestTimeToDetectScales(t *testing.T) {
+	near := func(what string, got, want time.Duration) {
+		if r := float64(got) / float64(want); r < 0.7 || r > 1.3 {
+			t.Errorf("%s: %v, scaled from elsewhere %v", what, got, want)
+		}
+	}
+	base := detectedAfter(t, 1024, 0.8)
+	if base < 10*time.Minute || base > 40*time.Minute {
+		t.Fatalf("the attack that is compared with is seen after %v: choose another", base)
+	}
+	for _, n := range []uint32{256, 512, 2048, 4096, 8192} {
+		near(fmt.Sprintf("1:%d, as many packets sampled", n), detectedAfter(t, n, 0.8*float64(n)/1024), base)
+	}
+	near("1:512, half of the packets a connection sampled twice as often", detectedAfter(t, 512, 0.8), base/2)
+	near("1:1024, a rate twice as high", detectedAfter(t, 1024, 1.6), base/2)
+	near("1:2048, the same rate", detectedAfter(t, 2048, 1.0), base*16/10)
+}
+
+// TestIntervalsCoverTheTruth is P19 for what findings report.
+func TestIntervalsCoverTheTruth(t *testing.T) {
+	const runs = 600
+	cover := func(what string, trial func(seed uint64) (lo, hi, truth float64, ok bool)) {
+		hits, asked := 0, 0
+		for seed := range uint64(runs) {
+			lo, hi, truth, ok := trial(seed)
+			if !ok {
+				continue
+			}
+			asked++
+			if lo <= truth && truth <= hi {
+				hits++
+			}
+		}
+		// An alert needs enough evidence; were many runs without one, those with
+		// one would be the lucky ones.
+		if asked < runs*99/100 {
+			t.Fatalf("%s: %d of %d runs give an interval", what, asked, runs)
+		}
+		// 93 to 97 % with two standard errors of so many runs.
+		if p := float64(hits) / float64(asked); p < 0.93-0.021 || p > 0.97+0.014 {
+			t.Errorf("%s: the 95 %% interval covers the truth in %.3f of the runs", what, p)
+		}
+	}
+	for _, v := range []struct {
+		n     uint32
+		conns int
+	}{{10, 600}, {32, 900}, {64, 800}, {1000, 5000}} {
+		cover(fmt.Sprintf("logins at 1:%d", v.n), func(seed uint64) (lo, hi, truth float64, ok bool) {
+			s := newSite(1, seed+5000)
+			s.many(time.Minute, 8*time.Minute, v.conns, peerAt(1, 1), 22, login, false)
+			fs, _ := play(t, DefaultConfig(), observe(s.conns, v.n, seed))
+			if len(fs) == 0 || fs[0].Sampling.Low95 == nil {
+				return 0, 0, 0, false
+			}
+			return *fs[0].Sampling.Low95, *fs[0].Sampling.High95, float64(v.conns), true
+		})
+	}
+	for _, n := range []uint32{1000, 4096} {
+		cover(fmt.Sprintf("packets of a flood at 1:%d", n), func(seed uint64) (lo, hi, truth float64, ok bool) {
+			const pps = 4000
+			rng := rand.New(rand.NewPCG(seed, uint64(n)))
+			s := newSite(1, seed)
+			var cs []weir.Contact
+			for pane := range 3 {
+				for range poisson(rng, pps*60/float64(n)) {
+					c := conn{res: s.res, at: time.Duration(pane)*time.Minute + time.Duration(rng.IntN(60))*time.Second, peer: peerAt(1, 1), port: 80, client: uint16(rng.IntN(60000)), s: deadSYN, out: true}
+					one := weir.Counters{Packets: 1, Bytes: 60, Flags: weir.SYN}
+					cs = append(cs, c.record(n, 0, 0, one, one, true, false))
+				}
+			}
+			fs, _ := play(t, DefaultConfig(), cs)
+			for i := range fs {
+				if f := &fs[i]; f.Type == weir.DDoS {
+					return *f.Sampling.Low95, *f.Sampling.High95, pps, true
+				}
+			}
+			return 0, 0, 0, false
+		})
+	}
+}
+
+// poisson draws a Poisson number, by the normal approximation where the mean is
+// large.
+func poisson(rng *rand.Rand, mean float64) int {
+	if mean > 500 {
+		return max(int(math.Round(mean+math.Sqrt(mean)*rng.NormFloat64())), 0)
+	}
+	n, p := 0, math.Exp(-mean)
+	for u := rng.Float64(); u > p; n++ {
+		u *= rng.Float64()
+	}
+	return n
+}
+
+// TestFloodOfSourcesIsBounded is P18, with 10^5 sources for a limit of 1,024: a
+// heavy guesser among them is found with the probability that the level of
+// adaptive sampling says, and everything that is reported says the level.
+func TestFloodOfSourcesIsBounded(t *testing.T) {
+	const sources, limit, guessers = 100_000, 1024, 512
+	cfg := DefaultConfig()
+	cfg.PeersPerResource = limit
+	s := newSite(1, 4)
+	var heavy []netip.Addr
+	for range guessers {
+		heavy = append(heavy, netip.AddrFrom4([4]byte{100, byte(s.rng.IntN(256)), byte(s.rng.IntN(256)), byte(s.rng.IntN(256))}))
+	}
+	for _, a := range heavy {
+		// Before, during and after the flood.
+		s.many(time.Minute, 50*time.Minute, 350, a, 22, login, false)
+	}
+	for range sources {
+		a := netip.AddrFrom4([4]byte{byte(101 + s.rng.IntN(90)), byte(s.rng.IntN(256)), byte(s.rng.IntN(256)), byte(s.rng.IntN(256))})
+		s.one(10*time.Minute+time.Duration(s.rng.IntN(1200))*time.Second, 0, a, 22, deadSYN, false)
+	}
+	cs := observe(s.conns, 1, 1)
+	slices.SortFunc(cs, byEnd)
+	d, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[netip.Addr]bool)
+	report := func(f weir.Finding) {
+		level := d.Stats().MaxShed
+		if f.At > t0+int64(30*time.Minute) {
+			if level == 0 {
+				t.Fatal("nothing was shed")
+			}
+			if want := (weir.Limit{Code: weir.LimitShed, Arg: fmt.Sprint(level)}); !slices.Contains(f.Limits, want) {
+				t.Errorf("%v: limits %v, want %v", trackOf(&f), f.Limits, want)
+			}
+			if f.Type == weir.SSHIncomingOneToOne {
+				found[f.Peers[0].Address] = true
+			}
+		}
+	}
+	for len(cs) > 0 {
+		n := min(len(cs), 2000)
+		d.Observe(cs[:n])
+		d.Close(cs[n-1].End-int64(cfg.Lateness), report)
+		if pairs := d.Stats().Pairs; pairs > limit {
+			t.Fatalf("%d peers are kept, the limit is %d", pairs, limit)
+		}
+		cs = cs[n:]
+	}
+	d.Flush(report)
+	if kept := d.Stats().Pairs; kept <= limit/2 {
+		t.Errorf("%d peers are kept at the end, one level less would do for %d", kept, limit)
+	}
+	p := math.Exp2(-float64(d.Stats().MaxShed))
+	mean, sd := guessers*p, math.Sqrt(guessers*p*(1-p))
+	if got := float64(len(found)); got < mean-3*sd || got > mean+3*sd {
+		t.Errorf("%v of %d guessers are found at level %d, want about %.0f", got, guessers, d.Stats().MaxShed, mean)
+	}
+}
