@@ -68,6 +68,7 @@ func (r *resource) byTime(f *weir.Finding, prior shares) shares {
 		s[id] = p * w
 		none *= 1 - p
 	}
+	{ sum := 0.0; for _, v := range s { sum += v }; println("DBG", int(1000*sum), int(1000*none), int(1000*limit)) }
 	if none > 0.5 || !s.normal() {
 		return nil
 	}
@@ -201,7 +202,7 @@ func (r *resource) backVisible(f *weir.Finding, b *backBins) float64 {
 	if nx == 0 || nw == 0 || front == 0 {
 		return math.Inf(1)
 	}
-	back := baseline.Inclusion(uint32(min(max((nx+nw/2)/nw, 1), math.MaxUint32)), 1, k) //nolint:gosec // bounded
+	back := baseline.Inclusion(uint32(min(max((nx+nw/2)/nw, 1), math.MaxUint32)), 1, k)
 	return back / front
 }
 
@@ -280,17 +281,26 @@ func (m *memberFit) likelihood(y, attack, others []float64) (sum float64) {
 }
 
 // dispersion is Pearson's chi-square of the fit per degree of freedom, at least 1:
-// real traffic comes in bursts, and its surprises count for less.
+// real traffic comes in bursts, and its surprises count for less. As bursts last, it
+// is also taken over stretches of several bins, and the larger value counts.
 func (m *memberFit) dispersion(y, attack, others []float64) float64 {
-	const parameters = 3
-	if len(y) <= parameters {
-		return 1
-	}
-	var chi float64
-	for i := range y {
-		if l := m.rate(i, attack, others); l > 0 {
-			chi += (y[i] - l) * (y[i] - l) / l
+	const parameters, stretch = 3, 5
+	worst := 1.0
+	for _, width := range []int{1, stretch} {
+		var chi, n float64
+		for i := 0; i < len(y); i += width {
+			var seen, want float64
+			for j := i; j < min(i+width, len(y)); j++ {
+				seen, want = seen+y[j], want+m.rate(j, attack, others)
+			}
+			n++
+			if want > 0 {
+				chi += (seen - want) * (seen - want) / want
+			}
+		}
+		if n > parameters {
+			worst = max(worst, chi/(n-parameters))
 		}
 	}
-	return max(chi/float64(len(y)-parameters), 1)
+	return worst
 }

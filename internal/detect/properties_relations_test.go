@@ -491,7 +491,7 @@ func TestCutPeersAreSaid(t *testing.T) {
 // TestFloodOfManyPortsIsNoScan is P17 for a flood whose target ports change.
 func TestFloodOfManyPortsIsNoScan(t *testing.T) {
 	for n := range 3 {
-		s := newSite(1, uint64(n)) //nolint:gosec // a small count
+		s := newSite(1, uint64(n))
 		for pane := range 4 + n {
 			for range 400 {
 				s.one(time.Duration(pane)*time.Minute+time.Duration(s.rng.IntN(55))*time.Second, 4*time.Second, peerAt(1, s.rng.IntN(1+n)), uint16(1+s.rng.IntN(60000)), shape{400, 0, 40, 0, weir.SYN, 0}, true)
