@@ -85,7 +85,7 @@ func labels() []label {
 				s.one(at(rng), 2*time.Second, peerAt(14, rng.IntN(3000)), 25, sh, true)
 			}
 		}},
-		{"backup", false, func(rng *rand.Rand, s *site, busy int) {
+		{"backup", false, func(_ *rand.Rand, s *site, busy int) {
 			for i := range 2 {
 				s.one(time.Duration(1+3*i)*time.Hour, 30*time.Minute, peerAt(15, 1), 22, shape{uint64(20000 * busy), uint64(8000 * busy), 1450, 52, login.fwdFlags, login.revFlags}, true)
 			}

@@ -57,7 +57,7 @@ func labelled(t *testing.T, dir string, thin uint32) (sets []string, scores map[
 		if err != nil {
 			t.Fatal(err)
 		}
-		set := strings.Split(filepath.ToSlash(rel), "/")[0]
+		set, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
 		s := scores[set]
 		if s == nil {
 			s = &labelledScore{}

@@ -78,7 +78,7 @@ func (p *page) write() {
 	p.estimates()
 	p.peers()
 	p.recorded()
-	if err := os.WriteFile(filepath.Join(p.dir, "quality.md"), []byte(p.String()), 0o644); err != nil { //nolint:gosec // a page for everyone
+	if err := os.WriteFile(filepath.Join(p.dir, "quality.md"), []byte(p.String()), 0o644); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -166,13 +166,13 @@ func (p *page) recall() {
 		p.say("### %s\n", part.title)
 		var rows [][]string
 		for _, k := range p.kinds() {
-			row, any := []string{fmt.Sprintf("%s: %s", k.rule, k.kind)}, false
+			row, some := []string{fmt.Sprintf("%s: %s", k.rule, k.kind)}, false
 			for _, n := range p.rate {
 				h := p.sum.pool(func(l level) bool { return l.rule == k.rule && l.kind == k.kind && l.n == n && part.keep(l) })
-				any = any || h.all > 0
+				some = some || h.all > 0
 				row = append(row, share(h))
 			}
-			if any {
+			if some {
 				rows = append(rows, row)
 			}
 		}
@@ -339,7 +339,7 @@ func (p *page) delays() {
 	p.say("Event time from the beginning of an attack of 1.5 and 2 times the reach, with a history, to the alert: median / 90th percentile, in minutes. In brackets the median from the moment when the reach of the rule was passed, which an even attack does after 1/1.5 and 1/2 of its length; the rest is waiting for windows and panes, and for the lateness that is allowed (two minutes).\n")
 	var rows [][]string
 	for _, k := range p.kinds() {
-		row, any := []string{fmt.Sprintf("%s: %s", k.rule, k.kind)}, false
+		row, some := []string{fmt.Sprintf("%s: %s", k.rule, k.kind)}, false
 		for _, n := range p.rate {
 			h := p.sum.pool(func(l level) bool {
 				return l.rule == k.rule && l.kind == k.kind && l.n == n && l.factor >= enough && !l.cold
@@ -348,10 +348,10 @@ func (p *page) delays() {
 				row = append(row, "–")
 				continue
 			}
-			any = true
+			some = true
 			row = append(row, fmt.Sprintf("%s / %s (%s)", minutes(quantile(h.delay, 0.5)), minutes(quantile(h.delay, 0.9)), minutes(quantile(h.lag, 0.5))))
 		}
-		if any {
+		if some {
 			rows = append(rows, row)
 		}
 	}
@@ -376,17 +376,17 @@ func (p *page) estimates() {
 func (p *page) intervals(m map[coverKey]*cover, show func(*cover) string) {
 	var rows [][]string
 	for _, rule := range weir.AlertTypes() {
-		row, any := []string{string(rule)}, false
+		row, some := []string{string(rule)}, false
 		for _, n := range p.rate {
 			v := m[coverKey{rule, n}]
 			if v == nil || v.all == 0 {
 				row = append(row, "–")
 				continue
 			}
-			any = true
+			some = true
 			row = append(row, show(v))
 		}
-		if any {
+		if some {
 			rows = append(rows, row)
 		}
 	}

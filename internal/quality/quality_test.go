@@ -17,7 +17,7 @@ const fullSeeds = 20
 func cells(rates []uint32, seeds int, role func(string) bool) []*cell {
 	var out []*cell
 	for _, n := range rates {
-		for seed := range uint64(seeds) { //nolint:gosec // a small number
+		for seed := range uint64(seeds) {
 			for _, r := range roles() {
 				if role(r.name) {
 					out = append(out, r.cell(n, seed+1))
@@ -51,7 +51,7 @@ func TestFull(t *testing.T) {
 	sum := newTally()
 	runAll(t, cells(rates(), seeds, func(string) bool { return true }), sum.take)
 	dir := filepath.Join("..", "..", "docs", "reference")
-	if err := os.MkdirAll(filepath.Join(dir, "quality"), 0o755); err != nil { //nolint:gosec // a page for everyone
+	if err := os.MkdirAll(filepath.Join(dir, "quality"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	p := page{t: t, dir: dir, sum: sum, rate: rates()}
