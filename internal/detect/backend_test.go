@@ -142,7 +142,7 @@ func TestAttributionByRules(t *testing.T) {
 			[]weir.BackendLikelihood{{ID: "a", Likelihood: 1.0 / 3}, {ID: "b", Likelihood: 1.0 / 3}, {ID: "c", Likelihood: 1.0 / 3}}},
 		{"a member of two rules counts once", []weir.Backend{nat("a", 22, 22), nat("a", 22, 2222), nat("b", 22, 22)}, 22, []weir.BackendLikelihood{{ID: "a", Likelihood: 0.5}, {ID: "b", Likelihood: 0.5}}},
 		{"a port that no rule forwards", []weir.Backend{nat("a", 80, 80), nat("b", 80, 80)}, 22, nil},
-		{"more than a hundred, all alike", many, 22, even(backShown)},
+		{"more than a hundred, all alike", many, 22, even(20)},
 	}
 	for _, tt := range tests {
 		b := newBench()
@@ -221,11 +221,11 @@ type attack struct {
 
 const poolSize = 10
 
-// play returns the contacts of three hours, and the member that was attacked.
+// play returns the contacts of two hours, and the member that was attacked.
 func (a attack) play(seed uint64) (culprit string, cs []weir.Contact) {
 	b := newPool(poolSize, a.proxy, a.n, seed)
 	burst := make([]int, poolSize)
-	for minute := range 180 {
+	for minute := range 120 {
 		m := b.rng.IntN(poolSize)
 		if b.rng.IntN(10) == 0 {
 			burst[m] = 3
@@ -248,7 +248,7 @@ func (a attack) play(seed uint64) (culprit string, cs []weir.Contact) {
 		if a.spread > 0 {
 			to = i % a.spread
 		}
-		b.through(2*time.Hour+a.length*time.Duration(i)/time.Duration(a.logins), intruder, to, login)
+		b.through(time.Hour+a.length*time.Duration(i)/time.Duration(a.logins), intruder, to, login)
 	}
 	if a.hidden {
 		b.cs = slices.DeleteFunc(b.cs, func(c weir.Contact) bool { return c.Member == memberName(victim) })
@@ -266,7 +266,7 @@ func judge(t *testing.T, cs []weir.Contact) ([]weir.BackendLikelihood, string) {
 	sum := 0.0
 	for i, l := range got {
 		sum += l.Likelihood
-		if l.Likelihood < backLeast || i > 0 && (l.Likelihood > got[i-1].Likelihood || l.Likelihood == got[i-1].Likelihood && l.ID <= got[i-1].ID) {
+		if l.Likelihood < 0.01 || i > 0 && (l.Likelihood > got[i-1].Likelihood || l.Likelihood == got[i-1].Likelihood && l.ID <= got[i-1].ID) {
 			t.Errorf("not in order: %v", got)
 		}
 	}
@@ -353,7 +353,7 @@ func TestAttributionIsAFunctionOfTheContacts(t *testing.T) {
 		var fs []weir.Finding
 		report := func(f weir.Finding) { fs = append(fs, f) }
 		for i := range cs {
-			if i == len(cs)*2/3 { // minutes after the attack began
+			if i == len(cs)*3/5 { // while the attack runs
 				b, err := d.Snapshot()
 				if err != nil {
 					t.Fatal(err)
@@ -370,44 +370,5 @@ func TestAttributionIsAFunctionOfTheContacts(t *testing.T) {
 		if got, _ := backends(fs, weir.SSHIncomingOneToOne); !slices.Equal(got, want) {
 			t.Errorf("after a restart: %v, want %v", got, want)
 		}
-	}
-}
-
-// TestBackLegIsBounded floods the back leg with peers and ports: the state stays
-// within its bounds and the heavy peer is not lost.
-func TestBackLegIsBounded(t *testing.T) {
-	b := newPool(2, false, 1, 1)
-	b.res.Backends = append(b.res.Backends, weir.Backend{Resource: memberName(0)})
-	d, err := New(DefaultConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for hours := range 30 {
-		b.cs = b.cs[:0]
-		for i := range 4 * backSlotPeers {
-			at := time.Duration(hours)*time.Hour + time.Duration(i)*time.Millisecond
-			b.back(at, fmt.Sprintf("2001:db8:%x::1", i), 0, 40000, heartbeat).Own = netip.AddrPortFrom(b.members[0], uint16(i))
-			if i%100 == 0 {
-				b.back(at, intruder, 1, uint16(30000+i), login)
-			}
-		}
-		d.Observe(b.cs)
-		d.Close(t0+int64(hours+1)*int64(time.Hour), func(weir.Finding) {})
-	}
-	r := d.res[b.res.Key()]
-	peers, series := 0, 0
-	for i := range r.Back.Slots {
-		s := &r.Back.Slots[i]
-		if len(s.Peers) > backSlotPeers || len(s.Members) > backSlotSeries {
-			t.Errorf("slot %d: %d peers, %d series", i, len(s.Peers), len(s.Members))
-		}
-		peers, series = peers+len(s.Peers), series+len(s.Members)
-	}
-	if len(r.Back.Slots) > backSlots || peers > backPeers || series > backSeries || peers == 0 {
-		t.Errorf("%d slots, %d peers, %d series", len(r.Back.Slots), peers, series)
-	}
-	last := r.Back.Slots[len(r.Back.Slots)-1]
-	if v := last.Peers[backPeer{Peer: peerOf(netip.MustParseAddr(intruder)), Member: memberName(1), Port: 22}]; v == nil || v.Connections < 80 {
-		t.Errorf("the heavy peer: %+v", v)
 	}
 }

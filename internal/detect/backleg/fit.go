@@ -1,4 +1,4 @@
-package detect
+package backleg
 
 import (
 	"cmp"
@@ -13,8 +13,8 @@ import (
 
 // Bounds of a fit in time.
 const (
-	backBefore = 180 // bins before the attack
-	backFit    = 256 // members, the busiest first
+	maxBefore = 180 // bins before the attack
+	maxFit    = 256 // members, the busiest first
 )
 
 // byTime shares the likelihood by the times at which members got connections.
@@ -34,19 +34,22 @@ const (
 //	pi_m = 1 / (1 + exp(-(g_m - ln(1+T)/2 - ln(M-1))))
 //
 // with T the minutes of the attack (Schwarz, Annals of Statistics 6(2), 1978) and M
-// the members. With z the product of all (1-pi_m), which is the probability that
-// none of them stands out, and q the shares of the rules,
+// the members. z is the probability that none of them stands out, the product of
+// all (1-pi_m), and at least 1 - 4*(sum of pi*w)/rho: members that account for
+// little of the attack met it by chance, and it went where nobody looks. The factor
+// leaves room for series that are blurred by sampling, which flattens w. With q the
+// shares of the rules,
 //
 //	L_m = (1-z) * pi_m*w_m / (sum of pi*w) + z*q_m
 //
 // It returns nil where z is more than one half, and where the finding has no
 // series.
-func (r *resource) byTime(f *weir.Finding, prior shares) shares {
-	if f.Direction != weir.Incoming || len(f.Series) < 2 || len(r.Back.Slots) == 0 || len(prior) < 2 {
+func (e *Evidence) byTime(f *weir.Finding, prior shares, first int64) shares {
+	if f.Direction != weir.Incoming || len(f.Series) < 2 || len(e.Slots) == 0 || len(prior) < 2 {
 		return nil
 	}
-	bins := r.backBins(f)
-	y := r.memberSeries(f, bins, prior)
+	bins := e.bins(f, first)
+	y := e.memberSeries(f, bins, prior)
 	if bins == nil || len(y) == 0 {
 		return nil
 	}
@@ -59,16 +62,18 @@ func (r *resource) byTime(f *weir.Finding, prior shares) shares {
 	if attacked == 0 {
 		return nil
 	}
-	limit := 1.5 * r.backVisible(f, bins)
+	rho := e.ratio(f, bins)
 	penalty := math.Log1p(float64(attacked))/2 + math.Log(float64(len(prior)-1))
-	s, none := make(shares, len(prior)), 1.0
+	s, none, explained := make(shares, len(prior)), 1.0, 0.0
 	for _, id := range slices.Sorted(maps.Keys(y)) {
-		w, gain := fitMember(y[id], bins.attack, bins.others, limit)
+		w, gain := fitMember(y[id], bins.attack, bins.others, 1.5*rho)
 		p := 1 / (1 + math.Exp(penalty-gain))
 		s[id] = p * w
-		none *= 1 - p
+		none, explained = none*(1-p), explained+p*w
 	}
-	{ sum := 0.0; for _, v := range s { sum += v }; println("DBG", int(1000*sum), int(1000*none), int(1000*limit)) }
+	if !math.IsInf(rho, 1) {
+		none = max(none, 1-4*explained/rho)
+	}
 	if none > 0.5 || !s.normal() {
 		return nil
 	}
@@ -82,27 +87,33 @@ func (r *resource) byTime(f *weir.Finding, prior shares) shares {
 	return s
 }
 
-// backBins is the time of a fit, cut into bins of equal width.
-type backBins struct {
+// timeBins is the time of a fit, cut into bins of equal width.
+type timeBins struct {
 	from, step     int64
 	attack, others []float64
 }
 
-func (b *backBins) index(t int64) int { return int(floorDiv(t-b.from, b.step)) }
+// index returns the bin of a time, negative before the first.
+func (b *timeBins) index(t int64) int {
+	if t < b.from {
+		return -1
+	}
+	return int((t - b.from) / b.step)
+}
 
-// backBins prepares the bins of a finding: those of its series, and before them
+// bins prepares the bins of a finding: those of its series, and before them
 // as many as are known to hold nothing of its peers.
-func (r *resource) backBins(f *weir.Finding) *backBins {
+func (e *Evidence) bins(f *weir.Finding, first int64) *timeBins {
 	step := f.Series[1].Time - f.Series[0].Time
 	if step < int64(time.Minute) || step%int64(time.Minute) != 0 {
 		return nil
 	}
-	seen := r.Back.Slots[0].N * hour.slot()
-	before := (f.Series[0].Time - max(seen, f.Series[0].Time-backBefore*step)) / step
-	if r.firstOf(f) < f.Series[0].Time {
+	seen := e.Slots[0].N * slotLength
+	before := (f.Series[0].Time - max(seen, f.Series[0].Time-maxBefore*step)) / step
+	if first < f.Series[0].Time {
 		before = 0 // they may have been there earlier
 	}
-	b := &backBins{from: f.Series[0].Time - max(before, 0)*step, step: step}
+	b := &timeBins{from: f.Series[0].Time - max(before, 0)*step, step: step}
 	for range before {
 		b.attack = append(b.attack, 0)
 	}
@@ -117,9 +128,9 @@ func (r *resource) backBins(f *weir.Finding) *backBins {
 		return nil
 	}
 	b.others = make([]float64, len(b.attack))
-	for i := range r.Back.Slots {
-		if m := r.Back.Slots[i].Front[f.Port]; m != nil {
-			b.spread(b.others, r.Back.Slots[i].N, m)
+	for i := range e.Slots {
+		if m := e.Slots[i].Front[f.Port]; m != nil {
+			b.spread(b.others, e.Slots[i].N, m)
 		}
 	}
 	for i := range b.others {
@@ -129,40 +140,24 @@ func (r *resource) backBins(f *weir.Finding) *backBins {
 }
 
 // spread adds the minutes of one slot to the bins.
-func (b *backBins) spread(to []float64, slot int64, minutes *[10]uint32) {
+func (b *timeBins) spread(to []float64, slot int64, minutes *[10]uint32) {
 	for i, n := range minutes {
-		if j := b.index(slot*hour.slot() + int64(i)*int64(time.Minute)); j >= 0 && j < len(to) {
+		if j := b.index(slot*slotLength + int64(i)*int64(time.Minute)); j >= 0 && j < len(to) {
 			to[j] += float64(n)
 		}
 	}
 }
 
-// firstOf returns when the first of the peers of a finding was first seen.
-func (r *resource) firstOf(f *weir.Finding) int64 {
-	first := f.First
-	for key, a := range r.Acts {
-		if key.Out || key.Port.Port != f.Port {
-			continue
-		}
-		for i := range f.Peers {
-			if p := a.Pairs[peerOf(f.Peers[i].Address)]; p != nil {
-				first = min(first, p.First)
-			}
-		}
-	}
-	return first
-}
-
 // memberSeries returns the connections by bin of each member that the rules name
 // for the finding and that was seen at all; at most those of the busiest members.
-func (r *resource) memberSeries(f *weir.Finding, b *backBins, prior shares) map[string][]float64 {
+func (e *Evidence) memberSeries(f *weir.Finding, b *timeBins, prior shares) map[string][]float64 {
 	if b == nil {
 		return nil
 	}
 	fits := backPorts(f)
 	y, sum := make(map[string][]float64), make(shares)
-	for i := range r.Back.Slots {
-		s := &r.Back.Slots[i]
+	for i := range e.Slots {
+		s := &e.Slots[i]
 		for k, m := range s.Members {
 			id := memberID(k.Member)
 			if _, ok := prior[id]; !ok || !fits(id, k.Port) {
@@ -174,26 +169,26 @@ func (r *resource) memberSeries(f *weir.Finding, b *backBins, prior shares) map[
 			b.spread(y[id], s.N, m)
 		}
 	}
-	if len(y) > backFit {
+	if len(y) > maxFit {
 		for id := range y {
 			for i, v := range y[id] {
 				sum[id] += v * b.attack[i]
 			}
 		}
 		ids := slices.SortedFunc(maps.Keys(y), func(a, b string) int { return cmp.Or(cmp.Compare(sum[b], sum[a]), cmp.Compare(a, b)) })
-		for _, id := range ids[backFit:] {
+		for _, id := range ids[maxFit:] {
 			delete(y, id)
 		}
 	}
 	return y
 }
 
-// backVisible returns rho of [resource.byTime]; without known rates on both sides
+// ratio returns rho of [Evidence.byTime]; without known rates on both sides
 // it bounds nothing.
-func (r *resource) backVisible(f *weir.Finding, b *backBins) float64 {
+func (e *Evidence) ratio(f *weir.Finding, b *timeBins) float64 {
 	var nx, nw uint64
-	for i := range r.Back.Slots {
-		if s := &r.Back.Slots[i]; s.N*hour.slot() >= b.from {
+	for i := range e.Slots {
+		if s := &e.Slots[i]; s.N*slotLength >= b.from {
 			nx, nw = nx+s.Nx, nw+s.Nw
 		}
 	}
@@ -202,11 +197,11 @@ func (r *resource) backVisible(f *weir.Finding, b *backBins) float64 {
 	if nx == 0 || nw == 0 || front == 0 {
 		return math.Inf(1)
 	}
-	back := baseline.Inclusion(uint32(min(max((nx+nw/2)/nw, 1), math.MaxUint32)), 1, k)
+	back := baseline.Inclusion(uint32(min(max((nx+nw/2)/nw, 1), math.MaxUint32)), 1, k) //nolint:gosec // bounded
 	return back / front
 }
 
-// fitMember fits the mixture of [resource.byTime] to one member by expectation
+// fitMember fits the mixture of [Evidence.byTime] to one member by expectation
 // and maximisation (Dempster, Laird and Rubin, JRSS B 39(1), 1977), with and
 // without the attack, and returns w and the gain in log-likelihood.
 func fitMember(y, attack, others []float64, limit float64) (w, gain float64) {
@@ -220,7 +215,7 @@ func fitMember(y, attack, others []float64, limit float64) (w, gain float64) {
 	return full.w, max(full.likelihood(y, attack, others)-none.likelihood(y, attack, others), 0) / full.dispersion(y, attack, others)
 }
 
-// memberFit is one fit of [resource.byTime].
+// memberFit is one fit of [Evidence.byTime].
 type memberFit struct {
 	start, limit   float64 // of w
 	beta, gamma, w float64
