@@ -235,7 +235,10 @@ func (c *cloud) finish(n *node, byAddr map[netip.Addr]string, taken map[netip.Ad
 		PrivateAddresses: n.private,
 	}
 	if r.Name == "" {
-		r.Name = n.id[strings.LastIndexByte(n.id, '/')+1:]
+		trimmed := strings.TrimRight(n.id, "/")
+		if r.Name = trimmed[strings.LastIndexByte(trimmed, '/')+1:]; r.Name == "" {
+			r.Name = n.id
+		}
 	}
 	for _, a := range n.public {
 		if have, ok := taken[a]; ok {
