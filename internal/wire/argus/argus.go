@@ -297,12 +297,12 @@ func stateFlags(state []byte) (src, dst uint16, known bool) {
 	if !ok {
 		return 0, 0, false
 	}
-	var okA, okB bool
-	if src, okA = letters(a); !okA {
+	src, okSrc := letters(a)
+	dst, okDst := letters(b)
+	if !okSrc || !okDst {
 		return 0, 0, false
 	}
-	dst, okB = letters(b)
-	return src, dst, okB
+	return src, dst, true
 }
 
 func letters(s []byte) (flags uint16, ok bool) {
