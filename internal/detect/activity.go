@@ -177,9 +177,9 @@ func (c *slotCounts) record(s *session, svc *service) {
 	case s.client == 0:
 		begins = true
 	default:
-		before := c.Loose.len()
-		c.Loose.add(s.client)
-		begins = c.Loose.len() > before
+		before := c.Loose.Len()
+		c.Loose.Add(s.client)
+		begins = c.Loose.Len() > before
 	}
 	if begins {
 		c.Starts++
@@ -191,7 +191,7 @@ func (c *slotCounts) record(s *session, svc *service) {
 		c.Burst = max(c.Burst, c.InIt)
 	}
 	if s.client != 0 {
-		c.Ports.add(s.client)
+		c.Ports.Add(s.client)
 	}
 	if !begins || !s.completed() {
 		return

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/portset"
 )
 
 // Constants of the aggregate rule (sections 7.2 and 8.11).
@@ -199,7 +200,7 @@ func (a *activity) pool(c *crowd) seen {
 	}
 	// Client ports of different peers are different connections: the pooled
 	// set of ports would merge them.
-	s.c.Ports = portSet{}
+	s.c.Ports = portset.Set{}
 	return s.withDistinct(c.auth)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/score"
 )
 
 // Constants of the rule on addresses recommended for blocking (section 8.15).
@@ -111,7 +112,7 @@ func (b *blockState) add(s *session, start int64) {
 
 // addIntel notes a peer that intelligence calls bad (path A).
 func (b *blockState) addIntel(r *resource, p *sighting, t int64) {
-	if !p.incoming || p.packets == 0 || p.verdict.Benign() || badScore(p.verdict, t) < scoreThreshold {
+	if !p.incoming || p.packets == 0 || p.verdict.Benign() || score.Bad(p.verdict, t) < scoreThreshold {
 		return
 	}
 	b.roll(t - 1)
@@ -146,7 +147,11 @@ func (r *resource) alerted(k peerKey, t int64) bool {
 		}
 	}
 	for key, a := range r.Acts {
-		if p := a.Pairs[k]; !key.Out && p != nil && p.Fired > t-int64(hour.window()) {
+		p := a.Pairs[k]
+		if key.Out || p == nil {
+			continue
+		}
+		if p.Fired > t-int64(hour.window()) || a.aggregateType() != "" && r.isOpen(a.aggregateKey(), t) && p.Last > t-int64(hour.window()) {
 			return true
 		}
 	}
@@ -191,7 +196,8 @@ func (r *resource) closeHour(set *allowSet, k portKey, t int64) {
 		}
 	}
 	coverage, _ := baseline.Coverage(once, n)
-	mature := t-set.First >= int64(blockMature) && coverage >= 0.98
+	// A full set no longer tells who is a stranger.
+	mature := t-set.First >= int64(blockMature) && coverage >= 0.98 && len(set.Peers) < allowMax
 	b := &r.Block
 	today := floorDiv(t-1, int64(day.window()))
 	inTime := func(a, b peerKey) int {
@@ -260,9 +266,9 @@ func (r *resource) reportBlock(d *Detector, t int64, emit func(weir.Finding)) {
 		f.First, f.Last = min(f.First, p.First), max(f.Last, p.Last)
 		paths[p.Path]++
 		if v := b.Verdicts[peerOf(p.Address)]; v != nil {
-			best = math.Max(best, badScore(v, t)/100)
+			best = math.Max(best, score.Bad(v, t)/100)
 			if len(f.Intel) < weir.MaxIntel {
-				f.Intel = append(f.Intel, intelEvidence(v, t)[0])
+				f.Intel = append(f.Intel, score.Evidence(v, t)[0])
 			}
 		} else {
 			best = math.Max(best, 0.5)

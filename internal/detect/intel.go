@@ -12,16 +12,12 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/score"
 )
 
-// Constants of the intelligence rules (sections 8.1, 8.2, 8.15): scores fall
-// from the base to zero over the lifetime, after the polynomial of MISP.
+// Constants of the intelligence rules (sections 8.1, 8.2, 8.15).
 const (
 	scoreThreshold  = 50
-	tauAddress      = 30 // days, a bare address
-	tauPort         = 60 // days, address and port
-	tauInfected     = 14 // days, an infected own address
-	decayDelta      = 2
 	infectedFresh   = 7 * 24 * time.Hour
 	c2Quiet         = 24 * time.Hour
 	infectedQuiet   = 7 * 24 * time.Hour
@@ -29,7 +25,6 @@ const (
 	unreachable     = 3  // ICMP type destination unreachable, RFC 792
 	unreachable6    = 1  // ICMPv6 type destination unreachable, RFC 4443
 	conficker       = "conficker"
-	directionSure   = 0.9
 	singleUDPMax    = 2 // packets of one query and its answer
 	serviceDNS      = 53
 	serviceNTP      = 123
@@ -37,80 +32,6 @@ const (
 	c2PortBonus     = 0.2
 	familyUnlabeled = "unlabeled"
 )
-
-// badScore returns the decayed, combined score of the malicious categories of a
-// verdict at time t (sections 7.1 and 8.15 path A).
-func badScore(v *weir.Verdict, t int64) float64 {
-	return scoreOf(v, t, 0, func(c weir.Category) bool {
-		switch c {
-		case weir.CategoryMalicious, weir.CategoryBruteForce, weir.CategoryScanner, weir.CategoryC2, weir.CategoryInfected:
-			return true
-		case weir.CategorySinkhole, weir.CategoryBenign:
-		}
-		return false
-	})
-}
-
-// scoreOf combines the decayed scores of the indicators of some categories, one
-// for each source. port restricts indicators that name one; 0 takes all.
-func scoreOf(v *weir.Verdict, t int64, port uint16, want func(weir.Category) bool) float64 {
-	if v == nil {
-		return 0
-	}
-	var scores []float64
-	var origins []string
-	for _, i := range v.Indicators {
-		if !want(i.Category) || i.Expiry > 0 && i.Expiry < t || port != 0 && i.Port != 0 && i.Port != port {
-			continue
-		}
-		scores = append(scores, decayed(i, t))
-		origins = append(origins, i.Source)
-	}
-	return baseline.CombineSources(scores, origins)
-}
-
-// decayed is the score of one indicator at time t. An indicator without a last
-// sighting is listed now, so it has not aged.
-func decayed(i *weir.Indicator, t int64) float64 {
-	tau := float64(tauAddress)
-	switch {
-	case i.Category == weir.CategoryInfected:
-		tau = tauInfected
-	case i.Port != 0:
-		tau = tauPort
-	}
-	return baseline.Decay(i.Confidence, ageDays(i, t), tau, decayDelta)
-}
-
-func ageDays(i *weir.Indicator, t int64) float64 {
-	if i.LastSeen == 0 {
-		return 0
-	}
-	return math.Max(0, time.Duration(t-i.LastSeen).Hours()/24)
-}
-
-func honeypot(v *weir.Verdict) bool {
-	if v == nil {
-		return false
-	}
-	for _, i := range v.Indicators {
-		if strings.EqualFold(i.Family, "honeypot") {
-			return true
-		}
-	}
-	return false
-}
-
-func intelEvidence(v *weir.Verdict, t int64) []weir.IntelEvidence {
-	if v == nil {
-		return nil
-	}
-	var out []weir.IntelEvidence
-	for _, i := range v.Indicators[:min(len(v.Indicators), weir.MaxIntel)] {
-		out = append(out, weir.IntelEvidence{Indicator: *i, Score: decayed(i, t), AgeDays: ageDays(i, t)})
-	}
-	return out
-}
 
 // sighting is one peer with an indicator as one pane shows it.
 type sighting struct {
@@ -315,14 +236,14 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 	if path == "" {
 		return
 	}
-	score, portMatch := 0.0, false
+	worth, portMatch := 0.0, false
 	var ports []uint16
 	for key := range p.ports {
 		ports = append(ports, key.Port)
 	}
 	slices.Sort(ports)
 	for _, port := range ports {
-		score = math.Max(score, scoreOf(p.verdict, t, max(port, 1), isC2))
+		worth = math.Max(worth, score.Of(p.verdict, t, max(port, 1), isC2))
 	}
 	var best *weir.Indicator
 	sinkhole := false
@@ -336,7 +257,7 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 			best = i
 		}
 	}
-	if best == nil || score < scoreThreshold {
+	if best == nil || worth < scoreThreshold {
 		return
 	}
 	// A warning list, and a role that meets everybody, ask for more than the
@@ -360,15 +281,15 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 	f := weir.Finding{
 		Type: weir.CommunicationWithC2, Resource: r.Res, Own: p.own, Direction: weir.Outgoing, Key: name,
 		At: t, First: g.First, Last: g.Last, Quiet: c2Quiet, Window: d.cfg.Pane,
-		Unit: weir.UnitScore, Observed: score, Threshold: scoreThreshold, Count: uint64(len(g.Peers)),
+		Unit: weir.UnitScore, Observed: worth, Threshold: scoreThreshold, Count: uint64(len(g.Peers)),
 		Sampling: weir.Sampling{Rate: p.rate, Source: p.source},
-		Intel:    intelEvidence(p.verdict, t),
+		Intel:    score.Evidence(p.verdict, t),
 		Facts:    map[string]string{"path": path, "portMatch": strconv.FormatBool(portMatch)},
 	}
 	if path == "b" {
 		f.Direction = weir.Incoming
 	}
-	conf := []float64{score / 100}
+	conf := []float64{worth / 100}
 	if portMatch {
 		conf = append(conf, c2PortBonus)
 	}
@@ -451,12 +372,12 @@ func (r *resource) infected(d *Detector, own netip.Addr, o *ownSighting, t int64
 		if !strings.Contains(name, conficker) && !slices.ContainsFunc(fam.Families, func(f string) bool { return strings.EqualFold(f, name) }) {
 			continue
 		}
-		score := decayed(i, t)
+		worth := score.Decayed(i, t)
 		seen := i.LastSeen
 		if seen == 0 {
 			seen = o.last
 		}
-		if t-seen > int64(infectedFresh) || score < scoreThreshold || seen < r.Res.Since {
+		if t-seen > int64(infectedFresh) || worth < scoreThreshold || seen < r.Res.Since {
 			continue
 		}
 		if r.Res.SinceUnknown && !r.conficker() {
@@ -465,10 +386,10 @@ func (r *resource) infected(d *Detector, own netip.Addr, o *ownSighting, t int64
 		f := weir.Finding{
 			Type: weir.ResourceIPMalicious, Resource: r.Res, Own: own, Direction: weir.Outgoing,
 			Key: own.String() + "|" + name, At: t, First: o.first, Last: o.last, Quiet: infectedQuiet, Window: day.window(),
-			Unit: weir.UnitScore, Observed: score, Threshold: scoreThreshold, Count: 1,
+			Unit: weir.UnitScore, Observed: worth, Threshold: scoreThreshold, Count: 1,
 			Sampling:   weir.Sampling{Rate: o.rate, Source: o.source},
-			Confidence: score / 100,
-			Intel:      intelEvidence(o.verdict, t),
+			Confidence: worth / 100,
+			Intel:      score.Evidence(o.verdict, t),
 			Facts:      map[string]string{"family": name, "corroborated": strconv.FormatBool(r.conficker())},
 		}
 		if r.conficker() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/score"
 )
 
 // Constants of the pair rule (section 7.1), and of its variants in section 8.
@@ -105,7 +106,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	if a.svc.family == famSSH && !a.Key.Out && (r.Res.HasRole("git") || a.Regulars >= gitRegulars) {
 		m *= gitFactor
 	}
-	if a.Key.Out && honeypot(s.p.Intel) {
+	if a.Key.Out && score.Honeypot(s.p.Intel) {
 		m = math.Max(m/3, 1)
 	}
 	if s.n == 0 || s.p.Allowed || !a.Key.Out && s.p.IsOwn || s.lower < m {
@@ -116,15 +117,19 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	}
 	prior := a.pairPrior(fam, s.n)
 	rate, regular := a.NewPeer[h], s.p.regular(t)
-	if regular && s.p.Own[h].Windows > 0 {
+	switch {
+	case regular && s.p.Own[h].Windows > 0:
 		rate, prior = s.p.Own[h], a.ownPrior(h, prior)
+	case regular && s.lower < signatureFactor*m:
+		// A habit that has just been recognised: its own history begins here.
+		return v, false
 	}
 	e := a.expose(s.n)
 	v = verdict{
 		s: s, info: rate, prior: prior, floor: m,
 		surprise: rate.Surprise(s.y, e, prior), expected: rate.Mean(prior) * e,
 		phase: a.phase(d, r, &a.NewPeer[hour], t),
-		intel: badScore(s.p.Intel, t),
+		intel: score.Bad(s.p.Intel, t),
 	}
 	base := fam.Threshold
 	if base == 0 {
@@ -356,7 +361,7 @@ func (a *activity) pairFinding(r *resource, v *verdict, h horizon, t int64) weir
 	}
 	f.Quiet = a.quiet(s, pairQuiet)
 	f.Limits = a.limits(r, &s.c, v.phase)
-	f.Intel = intelEvidence(s.p.Intel, t)
+	f.Intel = score.Evidence(s.p.Intel, t)
 	a.hintSuccess(&f, s)
 	return f
 }

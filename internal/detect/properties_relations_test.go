@@ -170,7 +170,7 @@ func weekly(days int) []weir.Contact {
 	for d := range 80 {
 		s.one(at+15*time.Hour+time.Duration(d)*time.Second, 0, peerAt(5, d), 23, deadSYN, true)
 	}
-	s.one(at+16*time.Hour, time.Second, peerAt(6, 1), 22, login, false)
+	s.one(at+12*time.Hour, time.Second, peerAt(6, 1), 22, login, false)
 	return observe(s.conns, 1, 1)
 }
 

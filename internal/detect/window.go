@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/detect/portset"
 )
 
 // horizon is one of the two windows of every pair and aggregate rule
@@ -49,66 +50,6 @@ type peerKey [16]byte
 
 func (k peerKey) compare(o peerKey) int { return slices.Compare(k[:], o[:]) }
 
-// portSet counts distinct ports exactly: a sorted list while small, a bitmap
-// of all 65,536 afterwards.
-type portSet struct {
-	Small []uint16
-	Big   *[1024]uint64
-}
-
-const portSetSmall = 256
-
-func (s *portSet) add(p uint16) {
-	if s.Big != nil {
-		s.Big[p>>6] |= 1 << (p & 63)
-		return
-	}
-	i, found := slices.BinarySearch(s.Small, p)
-	if found {
-		return
-	}
-	if len(s.Small) < portSetSmall {
-		s.Small = slices.Insert(s.Small, i, p)
-		return
-	}
-	s.grow()
-	s.add(p)
-}
-
-func (s *portSet) grow() {
-	s.Big = new([1024]uint64)
-	for _, p := range s.Small {
-		s.Big[p>>6] |= 1 << (p & 63)
-	}
-	s.Small = nil
-}
-
-func (s *portSet) union(o *portSet) {
-	if o.Big != nil {
-		if s.Big == nil {
-			s.grow()
-		}
-		for i, w := range o.Big {
-			s.Big[i] |= w
-		}
-		return
-	}
-	for _, p := range o.Small {
-		s.add(p)
-	}
-}
-
-func (s *portSet) len() uint64 {
-	if s.Big == nil {
-		return uint64(len(s.Small))
-	}
-	n := 0
-	for _, w := range s.Big {
-		n += bits.OnesCount64(w)
-	}
-	return uint64(n)
-}
-
 // Tally is what was seen of one key in one slot, in the direction of the
 // session: f is client to server, r server to client.
 type Tally struct {
@@ -123,7 +64,7 @@ type Tally struct {
 	Within uint64 // connections whose packets fit the service range
 	Nx     uint64 // sum of sampling interval over client packets or records
 	Nw     uint64 // its weight
-	Ports  portSet
+	Ports  portset.Set
 	First  int64
 	Last   int64
 	NoRate bool // some record has no known rate
@@ -144,7 +85,7 @@ func (c *Tally) merge(o *Tally) {
 	c.Syn, c.Ctl, c.Recs, c.SynRec = c.Syn+o.Syn, c.Ctl+o.Ctl, c.Recs+o.Recs, c.SynRec+o.SynRec
 	c.Starts, c.Done, c.Within = c.Starts+o.Starts, c.Done+o.Done, c.Within+o.Within
 	c.Nx, c.Nw = c.Nx+o.Nx, c.Nw+o.Nw
-	c.Ports.union(&o.Ports)
+	c.Ports.Union(&o.Ports)
 	c.NoRate, c.Thin, c.Lacks = c.NoRate || o.NoRate, c.Thin || o.Thin, c.Lacks|o.Lacks
 	c.Source, c.Burst = max(c.Source, o.Source), max(c.Burst, o.Burst)
 }
@@ -163,7 +104,7 @@ func (c *Tally) rate() uint32 {
 
 // distinct returns D, the number of distinct client ports, a lower bound on
 // the connections seen.
-func (c *Tally) distinct() uint64 { return c.Ports.len() }
+func (c *Tally) distinct() uint64 { return c.Ports.Len() }
 
 // connections returns the number of connections seen. Where flags tell, a
 // record that holds the SYN begins one; other records count once per client
@@ -177,8 +118,8 @@ func (c *Tally) has(f weir.Fields) bool { return c.Lacks&f == 0 }
 type slotCounts struct {
 	N      int64
 	Series [10]uint32
-	Loose  portSet // client ports of records without flags
-	Second int64   // the second of the newest connection, and how many it has
+	Loose  portset.Set // client ports of records without flags
+	Second int64       // the second of the newest connection, and how many it has
 	InIt   uint64
 	Tally
 }

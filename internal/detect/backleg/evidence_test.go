@@ -40,7 +40,7 @@ func TestBounds(t *testing.T) {
 			at := time.Duration(hours)*time.Hour + time.Duration(i)*time.Millisecond
 			var a [16]byte
 			a[0], a[1] = 0x20, 0x01
-			binary.BigEndian.PutUint32(a[2:], uint32(i)) //nolint:gosec // small
+			binary.BigEndian.PutUint32(a[2:], uint32(i))
 			e.Add(lb, arrival(lb, at, netip.AddrFrom16(a), 0, uint16(i)), true)
 			if i%100 == 0 {
 				e.Add(lb, arrival(lb, at, heavy, 1, 22), true)

@@ -197,7 +197,7 @@ func (e *Evidence) ratio(f *weir.Finding, b *timeBins) float64 {
 	if nx == 0 || nw == 0 || front == 0 {
 		return math.Inf(1)
 	}
-	back := baseline.Inclusion(uint32(min(max((nx+nw/2)/nw, 1), math.MaxUint32)), 1, k) //nolint:gosec // bounded
+	back := baseline.Inclusion(uint32(min(max((nx+nw/2)/nw, 1), math.MaxUint32)), 1, k)
 	return back / front
 }
 
