@@ -24,7 +24,7 @@ GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)/govulncheck
 # that have goroutines.
 RACE := ./internal/ingest/... ./internal/engine/... ./internal/api/... ./internal/store/...
 
-.PHONY: help build demo test test-integration lint vulncheck fuzz bench docs clean
+.PHONY: help build demo test test-integration lint vulncheck fuzz bench quality docs clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: ## the benchmarks of all packages
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) ./...
+
+quality: ## measure detection and write docs/reference/quality.md (long; WEIR_QUALITY_SEEDS=1 for a quick one)
+	WEIR_QUALITY=full $(GO) test -count=1 -v -timeout 5h -run '^TestFull$$' ./internal/quality
 
 docs: ## write the generated pages anew
 	@pkgs=$$(git ls-files --cached --others --exclude-standard '*_test.go' | xargs grep -lE 'flag\.Bool\("update"' | xargs -n 1 dirname | sort -u | sed 's,^,./,'); \
