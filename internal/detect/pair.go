@@ -33,6 +33,7 @@ const (
 	gitFactor        = 3   // floors of git servers
 	gitRegulars      = 20  // regular peers that make an SSH server a git server
 	intelScore       = 50  // TI(peer)
+	habitDays        = 14  // active days after which what was reported is a habit
 	burstShare       = 0.8 // of connections, within one second
 	pairQuiet        = 30 * time.Minute
 )
@@ -120,8 +121,9 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	switch {
 	case regular && s.p.Own[h].Windows > 0:
 		rate, prior = s.p.Own[h], a.ownPrior(h, prior)
-	case regular && s.lower < signatureFactor*m:
+	case regular && s.lower < signatureFactor*m && (s.p.Fired == 0 || bitsActive(s.p.Days) >= habitDays):
 		// A habit that has just been recognised: its own history begins here.
+		// What was reported before is no habit in less than two weeks (P15).
 		return v, false
 	}
 	e := a.expose(s.n)

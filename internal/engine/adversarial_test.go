@@ -28,7 +28,7 @@ import (
 //	keep-alive.logs, idle    stormShare: 0.6 -> 1.2
 //	spoofed.sampled          seen.auth -> true and pooled scanlike -> false
 //	decoys                   judgePair: nothing where 100 peers are active
-//	poisoning                judgePair: history of a regular peer not asked
+//	poisoning                judgePair: a prior of 1,000 for the own history
 //	rotation                 peerOf: whole addresses
 //	odd-port                 serviceTable.find: listeners not asked
 //	carpet.syn, fragments    judgeFlood: never
