@@ -140,7 +140,7 @@ func (s *sheet) pairs(list []service, in bool, window time.Duration) {
 			if cold && window > time.Hour {
 				return
 			}
-			floor, length := 30.0, 50*time.Minute
+			floor, length := pairFloor(s.c.n, cold), 50*time.Minute
 			day, from := begin(cold, 5*time.Minute)
 			kind := svc.name
 			if window > time.Hour {
@@ -150,7 +150,7 @@ func (s *sheet) pairs(list []service, in bool, window time.Duration) {
 			r := s.resource(fmt.Sprintf("listen %d,443", svc.port))
 			own, out := ownAddr(s.c.resources), outsider(s.c.resources)
 			a := attack{rule: svc.in, kind: kind, factor: x, cold: cold, row: scenario.Row{Attacker: only(out), Victim: only(own)},
-				start: at(day, from), end: at(day, from+length), src: out, dst: own, port: svc.port}
+				start: at(day, from), end: at(day, from+length), src: out, dst: own, port: svc.port, counted: true}
 			a.truth = evenly(a.start, length, count)
 			if in {
 				s.history(r, svc.port)
@@ -179,7 +179,13 @@ func (s *sheet) crowds(svc service) {
 		s.c.attacks = append(s.c.attacks, attack{
 			rule: svc.many, kind: kind, factor: x, cold: cold, row: scenario.Row{Victim: only(ownAddr(s.c.resources))},
 			start: at(day, from), end: at(day, from+50*time.Minute), dst: ownAddr(s.c.resources), port: svc.port,
-			truth: func(int64, int64) float64 { return float64(bots) },
+			// Under sampling the noisy sources that log in are bots as well.
+			truth: func(from, to int64) float64 {
+				if s.c.n == 1 {
+					return float64(bots)
+				}
+				return float64(bots) + 10*time.Duration(to-from).Hours()
+			},
 		})
 	}
 	instances(func(x float64, cold bool) { one(x, whole(x*crowdReach(s.c.n)), svc.name+" bots", cold) })
@@ -192,7 +198,7 @@ func (s *sheet) crowds(svc service) {
 func (s *sheet) spreads(svc service) {
 	instances(func(x float64, cold bool) {
 		day, from := begin(cold, 5*time.Minute)
-		hosts, logins := whole(x*40), whole(pairReach(s.c.n, svc.k, 30)/40)
+		hosts, logins := whole(x*40), whole(math.Ceil(loginPackets*float64(s.c.n)/svc.k/40))
 		if s.c.n == 1 {
 			hosts, logins = whole(x*5), 7
 		}
@@ -230,7 +236,7 @@ func (s *sheet) sweeps(port uint16, kind string) {
 		}
 		s.c.attacks = append(s.c.attacks, attack{
 			rule: weir.PortScanning, kind: kind, factor: x, cold: cold, row: scenario.Row{Attacker: only(ownAddr(s.c.resources))},
-			start: at(day, from), end: at(day, from+20*time.Minute), src: ownAddr(s.c.resources), port: port,
+			start: at(day, from), end: at(day, from+20*time.Minute), src: ownAddr(s.c.resources), port: port, counted: true,
 		})
 	})
 }
@@ -251,7 +257,7 @@ func (s *sheet) verticals() {
 		s.c.attacks = append(s.c.attacks, attack{
 			rule: weir.PortScanning, kind: "vertical scan", factor: x, cold: cold,
 			row:   scenario.Row{Attacker: only(ownAddr(s.c.resources)), Victim: only(out)},
-			start: at(day, from), end: at(day, from+20*time.Minute), src: ownAddr(s.c.resources), dst: out,
+			start: at(day, from), end: at(day, from+20*time.Minute), src: ownAddr(s.c.resources), dst: out, counted: true,
 		})
 	})
 }
@@ -312,11 +318,11 @@ func (s *sheet) listed() {
 		})
 	})
 	r := s.resource("listen 443")
-	s.line("intel infected %s family conficker seen 2026-01-07T12:00:00Z", ownAddr(s.c.resources))
+	s.line("intel infected %s family conficker seen 2026-01-04T12:00:00Z", ownAddr(s.c.resources))
 	s.all(20, "192.0.2.0/24 any -> %s:443 tcp web", r)
 	s.c.attacks = append(s.c.attacks, attack{
 		rule: weir.ResourceIPMalicious, kind: "own address reported", factor: 1.5, row: scenario.Row{Victim: only(ownAddr(s.c.resources))},
-		start: at(3, 12*time.Hour), end: at(attackDay, 24*time.Hour),
+		start: at(1, 0), end: at(attackDay, 0),
 	})
 }
 

@@ -44,6 +44,9 @@ type attack struct {
 	// truth returns the true number, in the unit of the alert, in a window; nil
 	// where the alert estimates nothing.
 	truth func(from, to int64) float64
+	// counted says that what adds up over the time of the attack reaches the
+	// reach at the share 1/factor of it.
+	counted bool
 	// peers are the two ends for the rules of others: who attacks, who is attacked
 	// (invalid: many), on which port.
 	src, dst netip.Addr

@@ -107,6 +107,7 @@ func (p *page) how() {
 		p.each("SSH logins", func(n uint32) float64 { return pairReach(n, 13, 30) }),
 		p.each("RDP logins", func(n uint32) float64 { return pairReach(n, 30, 30) }),
 		p.each("MySQL logins", func(n uint32) float64 { return pairReach(n, 5, 30) }),
+		p.each("SSH logins, first day", func(n uint32) float64 { return pairReach(n, 13, pairFloor(n, true)) }),
 		p.each("SSH logins in a day", func(n uint32) float64 { return pairReach(n, 13, 100) }),
 		p.each("bots of ten logins", crowdReach),
 		p.each("probed hosts, two SYNs each", func(n uint32) float64 { return scanReach(n, 2, 25) }),
@@ -336,7 +337,7 @@ func (p *page) precisionOf(rule weir.AlertType, n uint32, base float64) float64 
 
 func (p *page) delays() {
 	p.say("## 5. Time to detect\n")
-	p.say("Event time from the beginning of an attack of 1.5 and 2 times the reach, with a history, to the alert: median / 90th percentile, in minutes. In brackets the median from the moment when the reach of the rule was passed, which an even attack does after 1/1.5 and 1/2 of its length; the rest is waiting for windows and panes, and for the lateness that is allowed (two minutes).\n")
+	p.say("Event time from the beginning of an attack of 1.5 and 2 times the reach, with a history, to the alert: median / 90th percentile, in minutes. In brackets, for attacks that add up, the median from the moment when the reach was passed, which an even attack does after 1/1.5 and 1/2 of its length; below zero the rule was sure before. Event time leaves out the lateness that is allowed (two minutes).\n")
 	var rows [][]string
 	for _, k := range p.kinds() {
 		row, some := []string{fmt.Sprintf("%s: %s", k.rule, k.kind)}, false
@@ -349,7 +350,11 @@ func (p *page) delays() {
 				continue
 			}
 			some = true
-			row = append(row, fmt.Sprintf("%s / %s (%s)", minutes(quantile(h.delay, 0.5)), minutes(quantile(h.delay, 0.9)), minutes(quantile(h.lag, 0.5))))
+			text := minutes(quantile(h.delay, 0.5)) + " / " + minutes(quantile(h.delay, 0.9))
+			if len(h.lag) > 0 {
+				text += " (" + minutes(quantile(h.lag, 0.5)) + ")"
+			}
+			row = append(row, text)
 		}
 		if some {
 			rows = append(rows, row)

@@ -4,7 +4,6 @@ import (
 	"math"
 	"testing"
 
-	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 )
 
@@ -18,12 +17,41 @@ import (
 const loginPackets = 21
 
 // pairReach is the number of connections of k client packets in one window of
-// the hour (floor 30) or the day (floor 100; section 7.1).
+// the hour (floor 30, on the first day three times that under sampling) or the
+// day (floor 100; sections 6.7 and 7.1). Besides the packets of a storm, the
+// lower bound N*GQ05(X)/k must come to the floor with a probability of 0.95.
 func pairReach(n uint32, k, floor float64) float64 {
 	if n == 1 {
 		return floor
 	}
-	return math.Max(floor, loginPackets*float64(n)/k)
+	need := uint64(1)
+	for float64(n)*baseline.GQ05(need)/k < floor {
+		need++
+	}
+	return math.Max(loginPackets, poisson95(need)) * float64(n) / k
+}
+
+// pairFloor is the floor of a pair within the hour.
+func pairFloor(n uint32, cold bool) float64 {
+	if cold && n > 1 {
+		return 90
+	}
+	return 30
+}
+
+// poisson95 is the mean at which a Poisson number is at least need with a
+// probability of 0.95.
+func poisson95(need uint64) float64 {
+	low, high := float64(need), 4*float64(need)+40
+	for high-low > 1e-6*low {
+		mid := (low + high) / 2
+		if baseline.PoissonTail(need, mid) < 0.95 {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	return high
 }
 
 // crowdReach is the number of bots of ten logins each within the hour, among a
@@ -71,16 +99,7 @@ func floodReach(n uint32, floor float64) float64 {
 	for baseline.RateLower(n, need, seconds) < floor {
 		need += 1 + need/1000
 	}
-	low, high := float64(need), 4*float64(need)+40
-	for high-low > 1e-6*low {
-		mid := (low + high) / 2
-		if baseline.PoissonTail(need, mid) < 0.95 {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	return high * float64(n) / seconds
+	return poisson95(need) * float64(n) / seconds
 }
 
 // contactReach is the number of connections of k packets of which one packet is
@@ -116,7 +135,13 @@ func TestReach(t *testing.T) {
 	if r := floodReach(1000, 1000); r < 1200 || r > 1900 {
 		t.Errorf("flood at 1000 = %.0f", r)
 	}
-	if len(weir.AlertTypes()) != 15 {
-		t.Error("there are not 15 alerts")
+	// Section 15, G1: of 144 connections in a day, k = 15, 0.98 are found at
+	// N = 32 and 0.82 at N = 64.
+	// The rule counts 13 packets a connection.
+	if r := pairReach(32, 13, 100) * 13 / 15; r > 144 || r < 120 {
+		t.Errorf("pair in a day at 32 = %.0f", r)
+	}
+	if r := pairReach(64, 13, 100) * 13 / 15; r < 150 {
+		t.Errorf("pair in a day at 64 = %.0f", r)
 	}
 }

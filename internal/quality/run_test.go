@@ -1,8 +1,10 @@
 package quality
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,11 +62,11 @@ func run(ctx context.Context, dir string, c *cell) (outcome, error) {
 		return o, fmt.Errorf("run %s: %w", c.name, err)
 	}
 	o.judge(s)
-	o.took = time.Since(began)
 	o.peers, err = askPeers(ctx, s, c)
 	if err != nil {
 		return o, fmt.Errorf("ask the rules of others about %s: %w", c.name, err)
 	}
+	o.took = time.Since(began)
 	return o, nil
 }
 
@@ -142,12 +144,20 @@ func runAll(t *testing.T, cells []*cell, take func(outcome)) {
 		})
 	}
 	began, told := time.Now(), time.Now()
+	cost := map[string]time.Duration{}
+	defer func() {
+		dear := slices.SortedFunc(maps.Keys(cost), func(a, b string) int { return cmp.Compare(cost[b], cost[a]) })
+		for _, name := range dear[:min(len(dear), 12)] {
+			t.Logf("%8v %s", cost[name].Round(100*time.Millisecond), name)
+		}
+	}()
 	for i := range slots {
 		s := <-slots[i]
 		if s.err != nil {
 			t.Error(s.err)
 			continue
 		}
+		cost[fmt.Sprintf("%s at 1:%d", s.o.cell.role, s.o.cell.n)] += s.o.took
 		take(s.o)
 		if time.Since(told) > time.Minute {
 			told = time.Now()

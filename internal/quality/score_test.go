@@ -118,11 +118,10 @@ func (t *tally) take(o outcome) {
 		h.found++
 		al := &o.alerts[o.found[i]]
 		h.delay = append(h.delay, time.Duration(al.Generated-a.start))
-		passed := a.start
-		if a.factor >= 1 {
-			passed += int64(float64(a.end-a.start) / a.factor)
+		if a.counted && a.factor >= 1 {
+			passed := a.start + int64(float64(a.end-a.start)/a.factor)
+			h.lag = append(h.lag, time.Duration(al.Generated-passed))
 		}
-		h.lag = append(h.lag, time.Duration(al.Generated-passed))
 		t.interval(c, a, al)
 	}
 	for _, i := range o.wrong {
