@@ -262,7 +262,7 @@ func (s *sheet) verticals() {
 	})
 }
 
-// floods are five minutes of one class each.
+// floods are four minutes of one class each.
 func (s *sheet) floods() {
 	for _, f := range []struct {
 		kind, line string
@@ -281,11 +281,11 @@ func (s *sheet) floods() {
 			pps := whole(x * floodReach(s.c.n, f.floor))
 			r, out := s.resource("listen 443"), outsider(s.c.resources)
 			s.history(r, 0)
-			s.line("day %d at %s for 5m "+f.line, day, from, r, out, pps)
+			s.line("day %d at %s for 4m "+f.line, day, from, r, out, pps)
 			s.c.attacks = append(s.c.attacks, attack{
 				rule: weir.DDoS, kind: f.kind, factor: x, cold: cold,
 				row:   scenario.Row{Attacker: only(ownAddr(s.c.resources)), Victim: only(out)},
-				start: at(day, from), end: at(day, from+5*time.Minute), src: ownAddr(s.c.resources), dst: out, port: 80,
+				start: at(day, from), end: at(day, from+4*time.Minute), src: ownAddr(s.c.resources), dst: out, port: 80,
 				truth: func(int64, int64) float64 { return float64(pps) },
 			})
 		})
