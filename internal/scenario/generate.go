@@ -24,6 +24,12 @@ type Generator struct {
 // scenario makes the same flows.
 func (s *Scenario) Flows() *Generator {
 	g := &Generator{s: s}
+	var counter *uint64
+	if s.Counted {
+		// Where the counter stands when the scenario begins is up to the seed.
+		start := newRandom(s.Name, s.Seed, -1, 0).Uint64()
+		counter = &start
+	}
 	for i := range s.traffic {
 		t := &s.traffic[i]
 		n := t.sampling
@@ -33,7 +39,7 @@ func (s *Scenario) Flows() *Generator {
 		l := &line{
 			s: s, g: g, t: t, index: i, rate: n, days: t.days(s),
 			random: newRandom(s.Name, s.Seed, i, 1),
-			thin:   newThinner(newRandom(s.Name, s.Seed, i, 2), n),
+			thin:   newThinner(newRandom(s.Name, s.Seed, i, 2), n, counter),
 		}
 		if len(l.days) > 0 {
 			l.begin()

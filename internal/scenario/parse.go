@@ -184,6 +184,10 @@ func (p *parser) statement() error {
 		p.s.Seed, err = p.number("a number", 0, 1<<63)
 	case w.text == "sampling":
 		p.s.Sampling, err = p.rate()
+		if err == nil && p.peek() == "counted" {
+			p.next()
+			p.s.Counted = true
+		}
 	case w.text == "exporter":
 		p.s.Exporter, err = p.address()
 	case w.text == "learn":

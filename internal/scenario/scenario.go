@@ -39,6 +39,9 @@ type Scenario struct {
 	Seed uint64
 	// Sampling is the 1-in-N rate of traffic that names none.
 	Sampling uint32
+	// Counted takes each N-th packet instead of every packet with probability
+	// 1/N. All lines of traffic share the counter.
+	Counted bool
 	// Bidirectional records hold both directions of a connection.
 	Bidirectional bool
 	Exporter      netip.Addr

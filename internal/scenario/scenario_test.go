@@ -53,7 +53,7 @@ title "everything once"   # a comment
 start 2026-02-02
 days 8
 seed 7
-sampling 1/512
+sampling 1/512 counted
 records bidirectional
 exporter 192.0.2.1
 learn 7d
@@ -70,7 +70,7 @@ expect nothing else
 `)
 	utc := func(y int, m time.Month, d int) int64 { return time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixNano() }
 	want := &Scenario{
-		Name: "test", Title: "everything once", Start: time.Date(2026, 2, 2, 0, 0, 0, 0, time.UTC), Days: 8, Seed: 7, Sampling: 512,
+		Name: "test", Title: "everything once", Start: time.Date(2026, 2, 2, 0, 0, 0, 0, time.UTC), Days: 8, Seed: 7, Sampling: 512, Counted: true,
 		Bidirectional: true, Exporter: addr("192.0.2.1"), Learn: 7 * 24 * time.Hour, Complete: true,
 		Resources: []*weir.Resource{
 			{
@@ -270,6 +270,24 @@ func TestLongConnectionsAreCut(t *testing.T) {
 	flows = flowsOf(t, "records bidirectional\n198.51.100.7 -> web-1:22 tcp login\n")
 	if len(flows) != 1 || flows[0].RevPackets < 10 || !flows[0].Known.Has(weir.HasReverse|weir.HasRevFlags) || flows[0].Initiator != weir.InitiatorSrc {
 		t.Errorf("bidirectional: %+v", flows)
+	}
+}
+
+// A counter takes each N-th packet of all lines together, so two connections of
+// 15 packets in turn never show more than one packet each, and the number of
+// packets taken is exact.
+func TestCounted(t *testing.T) {
+	flows := flowsOf(t, "sampling 1/32 counted\nevery 2s count 3200 198.51.100.7 -> web-1:22 tcp login packets=15 replies=15\n"+
+		"at 00:00:01 every 2s count 3200 198.51.100.8 -> web-1:22 tcp login packets=15 replies=15\n")
+	packets := uint64(0)
+	for i := range flows {
+		packets += flows[i].Packets
+		if flows[i].Packets != 1 || flows[i].Sampling != 32 {
+			t.Fatalf("%d packets of a connection at 1 in %d", flows[i].Packets, flows[i].Sampling)
+		}
+	}
+	if packets != 2*3200*30/32 {
+		t.Errorf("%d packets were taken of %d", packets, 2*3200*30)
 	}
 }
 
