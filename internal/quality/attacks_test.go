@@ -68,8 +68,8 @@ func families() []family {
 }
 
 // cell returns the cell of a family.
-func (f family) cell(n uint32, seed uint64) *cell {
-	c := &cell{name: fmt.Sprintf("attack-%s-%d-%d", slug(f.name), n, seed), role: f.name, n: n, seed: seed, days: f.days}
+func (f family) cell(n uint32, seed uint64, counted bool) *cell {
+	c := &cell{name: fmt.Sprintf("attack-%s-%d-%d", slug(f.name), n, seed), role: f.name, n: n, seed: seed, counted: counted, days: f.days}
 	s := newSheet(c, f.name)
 	f.lines(s)
 	for i := range c.attacks {

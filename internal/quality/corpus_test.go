@@ -63,6 +63,8 @@ type cell struct {
 	lookalike bool
 	n         uint32
 	seed      uint64
+	// counted packets: each N-th is taken instead of any with probability 1/N.
+	counted   bool
 	days      int
 	resources int
 	text      string
@@ -80,7 +82,12 @@ func newSheet(c *cell, title string) *sheet {
 	s := &sheet{c: c, busy: busy(c.n)}
 	s.line("title %q", title)
 	s.line("days %d", c.days)
-	s.line("sampling 1/%d", c.n)
+	if c.counted {
+		c.name += "-counted"
+		s.line("sampling 1/%d counted", c.n)
+	} else {
+		s.line("sampling 1/%d", c.n)
+	}
 	s.line("seed %d", c.seed)
 	return s
 }

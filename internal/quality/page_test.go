@@ -18,10 +18,12 @@ import (
 // page writes the page of the reference, all of it from the run.
 type page struct {
 	strings.Builder
-	t    *testing.T
-	dir  string // of the reference
-	sum  *tally
-	rate []uint32
+	t   *testing.T
+	dir string // of the reference
+	sum *tally
+	// counted is the part that is sampled by counting.
+	counted *tally
+	rate    []uint32
 }
 
 func (p *page) say(format string, args ...any) { fmt.Fprintf(&p.Builder, format+"\n", args...) }
@@ -69,13 +71,14 @@ func number(v float64) string {
 func (p *page) write() {
 	p.say("# Quality of detection\n")
 	p.say("Purpose: how well the 15 rules detect, by sampling rate, in numbers. Every number and plot of this page is written by `make quality`, nothing by hand.\n")
-	p.say("Contents: 1 How it is measured · 2 Recall · 3 False alerts · 4 Precision · 5 Time to detect · 6 Estimates · 7 Rules of others · 8 Recorded traffic\n")
+	p.say("Contents: 1 How it is measured · 2 Recall · 3 False alerts · 4 Precision · 5 Time to detect · 6 Estimates · 7 Sampling by counting · 8 Rules of others · 9 Recorded traffic\n")
 	p.how()
 	p.recall()
 	p.falseAlerts()
 	p.precision()
 	p.delays()
 	p.estimates()
+	p.byCounting()
 	p.peers()
 	p.recorded()
 	if err := os.WriteFile(filepath.Join(p.dir, "quality.md"), []byte(p.String()), 0o644); err != nil {
@@ -398,8 +401,39 @@ func (p *page) intervals(m map[coverKey]*cover, show func(*cover) string) {
 	p.table(p.rates("rule"), rows)
 }
 
+// byCounting compares random sampling with that by a counter.
+func (p *page) byCounting() {
+	p.say("## 7. Sampling by counting\n")
+	p.say("Many routers take each N-th packet instead of any with probability 1/N. The same corpus (%d seeds) sampled so: recall at 1.5 and 2 times the reach, with a history, and false alerts for 1,000 resources and day after the first day; random / by counting.\n", len(p.counted.seeds))
+	head := []string{"rule"}
+	for _, n := range countedRates() {
+		head = append(head, fmt.Sprintf("recall 1:%d", n))
+	}
+	for _, n := range countedRates() {
+		head = append(head, fmt.Sprintf("false 1:%d", n))
+	}
+	var rows [][]string
+	for _, rule := range weir.AlertTypes() {
+		row := []string{string(rule)}
+		both := func(show func(s *tally, n uint32) string) {
+			for _, n := range countedRates() {
+				row = append(row, show(p.sum, n)+" / "+show(p.counted, n))
+			}
+		}
+		both(func(s *tally, n uint32) string {
+			return number(s.pool(func(l level) bool { return l.rule == rule && l.n == n && l.factor >= enough && !l.cold }).recall())
+		})
+		both(func(s *tally, n uint32) string {
+			keep := func(k falseKey) bool { return k.n == n && !k.lookalike && k.when == later }
+			return number(1000 * float64(s.sum(func(k falseKey) bool { return keep(k) && k.rule == rule })) / s.days(keep))
+		})
+		rows = append(rows, row)
+	}
+	p.table(head, rows)
+}
+
 func (p *page) peers() {
-	p.say("## 7. Rules of others\n")
+	p.say("## 8. Rules of others\n")
 	p.say("Published rules of others, in our own code, on the same records and the same attacks (1.5 and 2 times the reach, with a history and on the first day). They are told what they would not know: which end is the client and which addresses are inside. An accusation is one pair (or source) and day; Weir's alerts are its episodes on the same scenarios, the first day included. " +
 		"At its *published* threshold a rule shows what its users get; at *equal recall* its threshold was moved, with the truth in hand, to the highest one that finds as much as Weir, which is better than any scaling by N can do. `–`: it cannot find as much at any threshold; its best recall stands in brackets.\n")
 	for _, k := range []struct {
@@ -479,7 +513,7 @@ func (p *page) equal(k task, r *peerRule, n uint32) string {
 }
 
 func (p *page) recorded() {
-	p.say("## 8. Recorded traffic\n")
+	p.say("## 9. Recorded traffic\n")
 	dir := dataDir()
 	if dir == "" {
 		p.say("The recorded traffic was not there when this page was written.")

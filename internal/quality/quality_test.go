@@ -13,19 +13,25 @@ import (
 // fullSeeds is the number of seeds of the full run.
 const fullSeeds = 20
 
+// countedSeeds and countedRates are those of the part that is sampled by
+// counting.
+const countedSeeds = 5
+
+func countedRates() []uint32 { return []uint32{64, 1000, 4096} }
+
 // cells returns the cells of a part of the corpus.
-func cells(rates []uint32, seeds int, role func(string) bool) []*cell {
+func cells(rates []uint32, seeds int, counted bool, role func(string) bool) []*cell {
 	var out []*cell
 	for _, n := range rates {
 		for seed := range uint64(seeds) {
 			for _, r := range roles() {
 				if role(r.name) {
-					out = append(out, r.cell(n, seed+1))
+					out = append(out, r.cell(n, seed+1, counted))
 				}
 			}
 			for _, f := range families() {
 				if role(f.name) && (f.only == nil || slices.Contains(f.only, n)) {
-					out = append(out, f.cell(n, seed+1))
+					out = append(out, f.cell(n, seed+1, counted))
 				}
 			}
 		}
@@ -48,13 +54,15 @@ func TestFull(t *testing.T) {
 		}
 		seeds = n
 	}
-	sum := newTally()
-	runAll(t, cells(rates(), seeds, func(string) bool { return true }), sum.take)
+	sum, counted := newTally(), newTally()
+	all := func(string) bool { return true }
+	runAll(t, cells(rates(), seeds, false, all), sum.take)
+	runAll(t, cells(countedRates(), min(seeds, countedSeeds), true, all), counted.take)
 	dir := filepath.Join("..", "..", "docs", "reference")
 	if err := os.MkdirAll(filepath.Join(dir, "quality"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p := page{t: t, dir: dir, sum: sum, rate: rates()}
+	p := page{t: t, dir: dir, sum: sum, counted: counted, rate: rates()}
 	p.write()
 }
 
@@ -63,8 +71,8 @@ func TestFull(t *testing.T) {
 func TestSmall(t *testing.T) {
 	sum := newTally()
 	small := []string{"web", "dns", "vpn", "db-pool", "k8s", "pair in", "flood", "crowd out"}
-	list := cells([]uint32{1000}, 1, func(name string) bool { return slices.Contains(small, name) })
-	list = append(list, cells([]uint32{1}, 1, func(name string) bool { return slices.Contains([]string{"web", "vpn", "pair in", "pair out"}, name) })...)
+	list := cells([]uint32{1000}, 1, false, func(name string) bool { return slices.Contains(small, name) })
+	list = append(list, cells([]uint32{1}, 1, false, func(name string) bool { return slices.Contains([]string{"web", "vpn", "pair in", "pair out"}, name) })...)
 	runAll(t, list, sum.take)
 	for _, n := range []uint32{1, 1000} {
 		loud := sum.pool(func(l level) bool { return l.n == n && l.factor == 2 && !l.cold })

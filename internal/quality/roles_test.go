@@ -236,8 +236,8 @@ func noise(s *sheet) {
 }
 
 // benign returns the cell of one role.
-func (r role) cell(n uint32, seed uint64) *cell {
-	c := &cell{name: fmt.Sprintf("benign-%s-%d-%d", slug(r.name), n, seed), role: r.name, lookalike: r.lookalike, n: n, seed: seed, days: benignDays}
+func (r role) cell(n uint32, seed uint64, counted bool) *cell {
+	c := &cell{name: fmt.Sprintf("benign-%s-%d-%d", slug(r.name), n, seed), role: r.name, lookalike: r.lookalike, n: n, seed: seed, counted: counted, days: benignDays}
 	s := newSheet(c, r.what)
 	for range copies {
 		r.lines(s)
