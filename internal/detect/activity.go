@@ -10,12 +10,13 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // activity is the state of one service in one direction of one resource.
 type activity struct {
 	Key   actKey
-	svc   *service
+	svc   *service.Service
 	Pairs map[peerKey]*pair
 	Last  int64
 	// own counts contacts by own address: the alert names the busiest.
@@ -37,7 +38,7 @@ type activity struct {
 // was active.
 type ownRate = baseline.Rate
 
-func newActivity(key actKey, svc *service) *activity {
+func newActivity(key actKey, svc *service.Service) *activity {
 	return &activity{Key: key, svc: svc, Pairs: make(map[peerKey]*pair), Own: make(map[netip.Addr]uint64)}
 }
 
@@ -142,7 +143,7 @@ func (a *activity) add(d *Detector, r *resource, s *session) {
 }
 
 // record adds one session to a slot.
-func (c *slotCounts) record(s *session, svc *service) {
+func (c *slotCounts) record(s *session, svc *service.Service) {
 	k := s.c.Known
 	c.First, c.Last = min(c.First, s.c.Start), max(c.Last, s.c.End)
 	c.Xr, c.Br = c.Xr+s.rev.Packets, c.Br+s.rev.Bytes
@@ -197,7 +198,7 @@ func (c *slotCounts) record(s *session, svc *service) {
 		return
 	}
 	c.Done++
-	if !k.Has(weir.HasPackets) || svc.inRange(s.fwd.Packets) {
+	if !k.Has(weir.HasPackets) || svc.InRange(s.fwd.Packets) {
 		c.Within++
 	}
 }
@@ -284,7 +285,7 @@ func (a *activity) look(p *pair, c Tally) seen {
 		s.auth = c.Xf > c.Syn
 	default:
 		s.y = c.distinct()
-		s.lower = baseline.LowerConnections(s.n, c.Xf, s.y, a.svc.k)
+		s.lower = baseline.LowerConnections(s.n, c.Xf, s.y, a.svc.K)
 		s.auth = c.Xf > c.Syn
 	}
 	return s
@@ -324,7 +325,7 @@ func (a *activity) evaluate(d *Detector, r *resource, t int64, emit func(weir.Fi
 
 // expose is the exposure of one new peer in one window: the probability that a
 // connection of the service's mean length is seen at all (R12).
-func (a *activity) expose(n uint32) float64 { return baseline.Inclusion(max(n, 1), 1, a.svc.k) }
+func (a *activity) expose(n uint32) float64 { return baseline.Inclusion(max(n, 1), 1, a.svc.K) }
 
 // learn lets the baselines learn the windows that close at t. Windows in which
 // a rule fired teach nothing of the peers that fired, so that an attacker cannot
@@ -351,7 +352,7 @@ func (a *activity) learn(d *Detector, r *resource, t int64) {
 }
 
 func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
-	fam := &d.fam[a.svc.family]
+	fam := &d.fam[a.svc.Family]
 	var ys []float64
 	var n uint32 = 1
 	u, seen := uint64(0), false

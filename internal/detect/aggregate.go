@@ -10,6 +10,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/portset"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // Constants of the aggregate rule (sections 7.2 and 8.11).
@@ -47,13 +48,13 @@ func (a *activity) countsForPeers(s seen, from int64) bool {
 
 func (a *activity) aggregateType() weir.AlertType {
 	switch {
-	case a.svc.family == famSSH && a.Key.Out:
+	case a.svc.Family == service.SSH && a.Key.Out:
 		return weir.SSHOutgoingOneToMany
-	case a.svc.family == famSSH:
+	case a.svc.Family == service.SSH:
 		return weir.SSHIncomingManyToOne
-	case a.svc.family == famRDP && a.Key.Out:
+	case a.svc.Family == service.RDP && a.Key.Out:
 		return weir.RDPOutgoingOneToMany
-	case a.svc.family == famRDP:
+	case a.svc.Family == service.RDP:
 		return weir.RDPIncomingManyToOne
 	}
 	return ""
@@ -105,7 +106,7 @@ func (a *activity) gather(h horizon, last, from int64) (c crowd, ok bool) {
 // a test for the pairs that the aggregate absorbs, nil when it did not fire.
 func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, emit func(weir.Finding)) func(seen) bool {
 	typ := a.aggregateType()
-	if typ == "" || d.disabled[typ] || !d.fam[a.svc.family].Enabled {
+	if typ == "" || d.disabled[typ] || !d.fam[a.svc.Family].Enabled {
 		return nil
 	}
 	from := t - int64(h.window())
@@ -113,7 +114,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	if !ok {
 		return nil
 	}
-	fam := &d.fam[a.svc.family]
+	fam := &d.fam[a.svc.Family]
 	members, contact := c.auth, false
 	if len(members) < fam.MinPeers {
 		if !a.Key.Out || !c.exact || len(c.all) < contactPeers {
@@ -132,7 +133,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	if base == 0 {
 		base = aggregateThreshold
 	}
-	need := d.jitter(base+fam.add+phaseAdd(phase), r, a.svc.family)
+	need := d.jitter(base+fam.add+phaseAdd(phase), r, a.svc.Family)
 	expected, shape := a.Uniq[h].Mean(prior)*e, a.Uniq[h].Shape()
 	if h == day && !a.Key.Out && a.Uniq[day].Windows < baseline.MinWindows {
 		// The day's own baseline needs days to learn what hours have shown: no
@@ -285,7 +286,7 @@ func (a *activity) aggregateFinding(r *resource, typ weir.AlertType, h horizon, 
 			f.Peers = append(f.Peers, a.peerEvidence(s))
 		}
 	}
-	f.Ports = []weir.PortCount{{Port: a.Key.Port.Port, Protocol: protoName(a.Key.Port.Proto), Service: a.svc.name, Count: conns}}
+	f.Ports = []weir.PortCount{{Port: a.Key.Port.Port, Protocol: service.ProtoName(a.Key.Port.Proto), Service: a.svc.Name, Count: conns}}
 	f.Series = crowdSeries(members, h, t)
 	f.Records = crowdRecords(members)
 	f.Sampling = weir.Sampling{Rate: c.n, Source: c.pooled.Source}

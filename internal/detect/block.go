@@ -12,6 +12,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/score"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // Constants of the rule on addresses recommended for blocking (section 8.15).
@@ -49,10 +50,10 @@ type allowSet struct {
 
 // blockState keeps allow sets by own port, and the alert of the day.
 type blockState struct {
-	Sets  map[portKey]*allowSet
+	Sets  map[service.Port]*allowSet
 	Day   int64
 	Peers map[peerKey]*weir.PeerEvidence
-	Ports map[portKey]uint64
+	Ports map[service.Port]uint64
 	// verdicts holds what intelligence says of the peers of path A.
 	Verdicts map[peerKey]*weir.Verdict
 	Own      netip.Addr
@@ -64,13 +65,13 @@ type blockState struct {
 }
 
 func newBlockState() blockState {
-	return blockState{Sets: make(map[portKey]*allowSet)}
+	return blockState{Sets: make(map[service.Port]*allowSet)}
 }
 
 // roll begins the alert of a new day.
 func (b *blockState) roll(t int64) {
 	if d := floorDiv(t, int64(day.window())); d != b.Day || b.Peers == nil {
-		b.Day, b.Peers, b.Ports = d, make(map[peerKey]*weir.PeerEvidence), make(map[portKey]uint64)
+		b.Day, b.Peers, b.Ports = d, make(map[peerKey]*weir.PeerEvidence), make(map[service.Port]uint64)
 		b.Verdicts, b.Fired, b.Fresh, b.Extra = make(map[peerKey]*weir.Verdict), 0, false, 0
 	}
 }
@@ -80,7 +81,7 @@ func (b *blockState) add(s *session, start int64) {
 	if !blockPort(s.server) || !s.hasFwd {
 		return
 	}
-	k := portKey{s.c.Proto, s.server}
+	k := service.Port{Proto: s.c.Proto, Port: s.server}
 	set := b.Sets[k]
 	if set == nil {
 		set = &allowSet{First: start, Peers: make(map[peerKey]*regularPeer), Today: make(map[peerKey]*weir.PeerEvidence)}
@@ -182,12 +183,12 @@ func (r *resource) blockRule(d *Detector, t int64, emit func(weir.Finding)) {
 	}
 }
 
-func comparePorts(a, b portKey) int {
+func comparePorts(a, b service.Port) int {
 	return int(a.Proto)<<16 + int(a.Port) - int(b.Proto)<<16 - int(b.Port)
 }
 
 // closeHour judges the newcomers of one hour, then takes them into the set.
-func (r *resource) closeHour(set *allowSet, k portKey, t int64) {
+func (r *resource) closeHour(set *allowSet, k service.Port, t int64) {
 	once, n := uint64(0), uint64(0)
 	for _, p := range set.Peers {
 		n += uint64(p.Days)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // Sensitivity moves the thresholds of a family (section 6.5).
@@ -83,7 +84,7 @@ func DefaultConfig() Config {
 		Memory: 1 << 30, PeersPerResource: 65536,
 		Families: make(map[string]Family),
 	}
-	for _, name := range Families() {
+	for _, name := range service.Families() {
 		f := Family{
 			Enabled: true, Floor1h: 30, Floor24h: 100, MinPeers: 5,
 			PriorConnections: 2, PriorPeers: 5, PriorDestinations: 2,
@@ -118,14 +119,14 @@ func (c Config) Validate() error {
 		}
 	}
 	for name, f := range c.Families {
-		if !slices.Contains(Families(), name) {
-			return fmt.Errorf("detect.%s: no such family; families are %s", name, strings.Join(Families(), ", "))
+		if !slices.Contains(service.Families(), name) {
+			return fmt.Errorf("detect.%s: no such family; families are %s", name, strings.Join(service.Families(), ", "))
 		}
 		if err := f.validate(); err != nil {
 			return fmt.Errorf("detect.%s.%w", name, err)
 		}
 	}
-	_, err := newServiceTable(c.Services, nil)
+	_, err := service.NewTable(c.Services, nil)
 	return err
 }
 
@@ -152,10 +153,10 @@ type settings struct {
 	add       float64 // added to the surprise needed
 }
 
-func (c Config) settings(f family) settings {
-	fam, ok := c.Families[Families()[f]]
+func (c Config) settings(f service.Family) settings {
+	fam, ok := c.Families[service.Families()[f]]
 	if !ok {
-		fam = DefaultConfig().Families[Families()[f]]
+		fam = DefaultConfig().Families[service.Families()[f]]
 	}
 	s := settings{Family: fam, m1h: float64(fam.Floor1h), m24h: float64(fam.Floor24h)}
 	sens := fam.Sensitivity

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // Stats counts what a detector has done since it was made.
@@ -28,8 +29,8 @@ type Stats struct {
 // is not safe for concurrent use.
 type Detector struct {
 	cfg      Config
-	fam      [familyCount]settings
-	table    *serviceTable
+	fam      [service.FamilyCount]settings
+	table    *service.Table
 	disabled map[weir.AlertType]bool
 
 	panes    map[int64][]weir.Contact // open panes by number
@@ -56,7 +57,7 @@ func New(c Config) (*Detector, error) {
 	for name, f := range c.Families {
 		k[name] = f.PacketsPerConnection
 	}
-	table, err := newServiceTable(c.Services, k)
+	table, err := service.NewTable(c.Services, k)
 	if err != nil {
 		return nil, fmt.Errorf("making a detector: %w", err)
 	}
@@ -66,7 +67,7 @@ func New(c Config) (*Detector, error) {
 		res: make(map[uint64]*resource),
 		lag: int64((c.Lateness + c.Pane - 1) / c.Pane),
 	}
-	for f := range familyCount {
+	for f := range service.FamilyCount {
 		d.fam[f] = c.settings(f)
 	}
 	for _, t := range c.Disabled {
@@ -205,7 +206,7 @@ func (d *Detector) closePane(n int64, report func(weir.Finding)) {
 }
 
 func (d *Detector) familyOf(t weir.AlertType) settings {
-	i := slices.Index(Families(), t.Family())
+	i := slices.Index(service.Families(), t.Family())
 	return d.fam[max(i, 0)]
 }
 
@@ -300,7 +301,7 @@ func (d *Detector) Stats() Stats {
 
 // jitter raises a threshold by 0 to 15 % by the deployment's salt, so that
 // attackers cannot learn it from another deployment (section 6.5).
-func (d *Detector) jitter(threshold float64, r *resource, f family) float64 {
+func (d *Detector) jitter(threshold float64, r *resource, f service.Family) float64 {
 	if d.cfg.Salt == 0 {
 		return threshold
 	}

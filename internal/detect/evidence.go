@@ -15,7 +15,7 @@ import (
 func (a *activity) finding(r *resource, typ weir.AlertType, h horizon, t int64) weir.Finding {
 	f := weir.Finding{
 		Type: typ, Resource: r.Res, Own: a.ownAddr(), Direction: weir.Incoming,
-		Service: a.svc.name, Port: a.Key.Port.Port, Proto: a.Key.Port.Proto,
+		Service: a.svc.Name, Port: a.Key.Port.Port, Proto: a.Key.Port.Proto,
 		At: t, Window: h.window(),
 	}
 	if a.Key.Out {
@@ -49,12 +49,12 @@ func (a *activity) samplingOf(s *seen) weir.Sampling {
 		set(n, n, n)
 	case s.n < smallN && s.c.has(weir.HasFlags):
 		est := baseline.C2(s.n, s.c.Recs, s.c.SynRec)
-		sd := secondMomentSD(s.n, a.svc.k) * math.Sqrt(est)
+		sd := secondMomentSD(s.n, a.svc.K) * math.Sqrt(est)
 		set(est, est-1.96*sd, est+1.96*sd)
 	default:
 		lo, hi := baseline.PoissonInterval95(s.c.Xf)
 		n := float64(s.n)
-		set(baseline.CPkt(s.n, s.c.Xf, a.svc.k), n*lo/a.svc.k, n*hi/a.svc.k)
+		set(baseline.CPkt(s.n, s.c.Xf, a.svc.K), n*lo/a.svc.K, n*hi/a.svc.K)
 	}
 	return out
 }

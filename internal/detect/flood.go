@@ -11,6 +11,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // floodClass is a class of outgoing volume (section 8.5).
@@ -264,7 +265,7 @@ type flood struct {
 
 func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane, end int64, emit func(weir.Finding)) {
 	s := &r.Flood
-	fam := &d.fam[famDDoS]
+	fam := &d.fam[service.DDoS]
 	n := uint32(max((sum.Nx+sum.Nw/2)/sum.Nw, 1)) //nolint:gosec // a mean of 32-bit values
 	ev := sum.collect(class)
 	seconds := d.cfg.Pane.Seconds()
@@ -282,7 +283,7 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 	if need == 0 {
 		need = floodSurprise
 	}
-	need = d.jitter(need+fam.add, r, famDDoS)
+	need = d.jitter(need+fam.add, r, service.DDoS)
 	scale := 1.0
 	if fam.add > 0 {
 		scale = 2 // low sensitivity doubles the floors

@@ -13,6 +13,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/score"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // Constants of the intelligence rules (sections 8.1, 8.2, 8.15).
@@ -45,7 +46,7 @@ type sighting struct {
 	packets     uint64
 	bytes       uint64
 	connections uint64
-	ports       map[portKey]uint64
+	ports       map[service.Port]uint64
 	first, last int64
 	rate        uint32
 	source      weir.SamplingSource
@@ -67,7 +68,7 @@ type c2Group struct {
 	Peers map[peerKey]*weir.PeerEvidence
 	First int64
 	Last  int64
-	Ports map[portKey]uint64
+	Ports map[service.Port]uint64
 }
 
 type ownSighting struct {
@@ -112,7 +113,7 @@ func (s *intelState) add(c *weir.Contact, ses *session) {
 		}
 		p = &sighting{
 			peer: c.Peer.Addr(), verdict: c.PeerIntel, own: c.Own.Addr(), first: c.Start,
-			ports: make(map[portKey]uint64), udpOnly: true,
+			ports: make(map[service.Port]uint64), udpOnly: true,
 		}
 		s.pane[k] = p
 	}
@@ -141,7 +142,7 @@ func (p *sighting) note(c *weir.Contact, ses *session) {
 	if ses != nil {
 		server = ses.server
 	}
-	p.ports[portKey{c.Proto, server}]++
+	p.ports[service.Port{Proto: c.Proto, Port: server}]++
 	exchange := c.Proto == weir.ProtoUDP && (server == serviceDNS || server == serviceNTP) && out <= singleUDPMax
 	p.udpOnly = p.udpOnly && exchange
 	switch {
@@ -274,7 +275,7 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 	}
 	g := r.Intel.Groups[name]
 	if g == nil || t-g.Last > int64(c2Quiet) {
-		g = &c2Group{Peers: make(map[peerKey]*weir.PeerEvidence), Ports: make(map[portKey]uint64), First: p.first}
+		g = &c2Group{Peers: make(map[peerKey]*weir.PeerEvidence), Ports: make(map[service.Port]uint64), First: p.first}
 		r.Intel.Groups[name] = g
 	}
 	g.merge(k, p)
@@ -349,13 +350,13 @@ func topPeers(m map[peerKey]*weir.PeerEvidence, most int) []weir.PeerEvidence {
 	return out[:min(len(out), most)]
 }
 
-func portCounts(d *Detector, m map[portKey]uint64) []weir.PortCount {
-	keys := slices.SortedFunc(maps.Keys(m), func(a, b portKey) int {
+func portCounts(d *Detector, m map[service.Port]uint64) []weir.PortCount {
+	keys := slices.SortedFunc(maps.Keys(m), func(a, b service.Port) int {
 		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
 	})
 	var out []weir.PortCount
 	for _, k := range keys[:min(len(keys), weir.MaxPorts)] {
-		out = append(out, weir.PortCount{Port: k.Port, Protocol: protoName(k.Proto), Service: d.serviceName(k.Proto, k.Port), Count: m[k]})
+		out = append(out, weir.PortCount{Port: k.Port, Protocol: service.ProtoName(k.Proto), Service: d.serviceName(k.Proto, k.Port), Count: m[k]})
 	}
 	return out
 }
@@ -363,7 +364,7 @@ func portCounts(d *Detector, m map[portKey]uint64) []weir.PortCount {
 // infected raises the alert on an own address that intelligence calls infected
 // (section 8.2): reported within 7 days, and not before the resource held it.
 func (r *resource) infected(d *Detector, own netip.Addr, o *ownSighting, t int64, emit func(weir.Finding)) {
-	fam := &d.fam[famInfected]
+	fam := &d.fam[service.Infected]
 	for _, i := range o.verdict.Indicators {
 		name := strings.ToLower(i.Family)
 		if i.Category != weir.CategoryInfected || i.Prefix.Bits() != i.Prefix.Addr().BitLen() {
@@ -406,7 +407,7 @@ func (r *resource) infected(d *Detector, own netip.Addr, o *ownSighting, t int64
 // conficker reports the behaviour that corroborates a report: a sweep of
 // tcp/445 with at least 8 targets (section 8.2 (i)).
 func (r *resource) conficker() bool {
-	e := r.Scan.Sweeps[portKey{weir.ProtoTCP, 445}]
+	e := r.Scan.Sweeps[service.Port{Proto: weir.ProtoTCP, Port: 445}]
 	return e != nil && e.Cusum.Alarm() && len(e.Targets) >= 8
 }
 

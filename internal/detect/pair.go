@@ -10,6 +10,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/score"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // Constants of the pair rule (section 7.1), and of its variants in section 8.
@@ -102,9 +103,9 @@ type verdict struct {
 
 // judgePair applies the pair decision of section 7.1.
 func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int64) (v verdict, ok bool) {
-	fam := &d.fam[a.svc.family]
+	fam := &d.fam[a.svc.Family]
 	m := fam.floor(h)
-	if a.svc.family == famSSH && !a.Key.Out && (r.Res.HasRole("git") || a.Regulars >= gitRegulars) {
+	if a.svc.Family == service.SSH && !a.Key.Out && (r.Res.HasRole("git") || a.Regulars >= gitRegulars) {
 		m *= gitFactor
 	}
 	if a.Key.Out && score.Honeypot(s.p.Intel) {
@@ -137,8 +138,8 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	if base == 0 {
 		base = pairThreshold
 	}
-	need := d.jitter(base+fam.add+phaseAdd(v.phase), r, a.svc.family)
-	if a.svc.family == famSQL && (s.c.Xr == 0 || !s.c.has(weir.HasPackets|weir.HasBytes)) {
+	need := d.jitter(base+fam.add+phaseAdd(v.phase), r, a.svc.Family)
+	if a.svc.Family == service.SQL && (s.c.Xr == 0 || !s.c.has(weir.HasPackets|weir.HasBytes)) {
 		// Without server lengths a login storm and an application without a
 		// connection pool look alike.
 		if regular || s.p.IsOwn || r.View.ok() {
@@ -150,7 +151,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	if !s.exact && (v.phase == baseline.PhaseCold || v.phase == baseline.PhaseWarm && h == day) {
 		anomalyFloor *= coldFactor
 	}
-	if a.Key.Out && a.svc.family == famGeneric && v.phase == baseline.PhaseCold {
+	if a.Key.Out && a.svc.Family == service.Generic && v.phase == baseline.PhaseCold {
 		// Clients of mail and data stores are many, and new with the resource.
 		anomalyFloor = signatureFactor * m
 	}
@@ -215,7 +216,7 @@ func (a *activity) storm(s seen, m, surplus float64) bool {
 		return false
 	}
 	packets := s.c.has(weir.HasPackets) && s.c.Xf > 0
-	if packets && float64(d)/float64(s.c.Xf) < stormShare*baseline.RhoExpected(s.n, a.svc.k) &&
+	if packets && float64(d)/float64(s.c.Xf) < stormShare*baseline.RhoExpected(s.n, a.svc.K) &&
 		(!s.exact || s.lower < signatureFactor*m) {
 		return false
 	}
@@ -242,13 +243,13 @@ func (a *activity) scanlike(r *resource, s seen) bool {
 		return false
 	}
 	limit := scanShare
-	if a.svc.family == famSQL {
+	if a.svc.Family == service.SQL {
 		limit = scanShareSQL
 	}
 	q := float64(s.c.Xr) / math.Max(float64(s.c.Xf+s.c.Xr), 1)
 	if s.c.has(weir.HasFlags) && baseline.BetaLCB95(s.c.Syn, s.c.Xf) > limit {
 		// Short refused logins to RDP answer every packet: keep them in.
-		if a.svc.family != famRDP || s.exact || q < replyRDP {
+		if a.svc.Family != service.RDP || s.exact || q < replyRDP {
 			return true
 		}
 	}
@@ -260,14 +261,14 @@ func (a *activity) sizeFits(s seen) bool {
 	if !s.c.has(weir.HasPackets|weir.HasBytes) || s.c.Xf == 0 {
 		return true
 	}
-	if float64(s.c.Bf)/float64(s.c.Xf) > a.svc.lenMax {
+	if float64(s.c.Bf)/float64(s.c.Xf) > a.svc.LenMax {
 		return false
 	}
 	limit := 0.0
 	switch {
-	case a.svc.family == famSQL:
+	case a.svc.Family == service.SQL:
 		limit = sqlServerLen
-	case a.svc.family == famGeneric && a.Key.Out:
+	case a.svc.Family == service.Generic && a.Key.Out:
 		limit = genericServerLen
 	}
 	if limit == 0 || s.c.Xr == 0 {
@@ -284,16 +285,16 @@ func (a *activity) guarded(r *resource, s seen) bool {
 	if s.exact && float64(s.c.Burst) >= burstShare*float64(s.connections()) {
 		return true // a probe that opens everything within one second
 	}
-	if a.svc.name == "SMTP" && a.Key.Out && a.Key.Port.Port == 25 {
+	if a.svc.Name == "SMTP" && a.Key.Out && a.Key.Port.Port == 25 {
 		return true // a relay delivers mail; nobody logs in
 	}
-	if a.svc.name == "SMTP" && !a.Key.Out {
-		back := r.Acts[actKey{true, portKey{weir.ProtoTCP, 25}}]
+	if a.svc.Name == "SMTP" && !a.Key.Out {
+		back := r.Acts[actKey{true, service.Port{Proto: weir.ProtoTCP, Port: 25}}]
 		if back != nil && back.Pairs[s.p.Key] != nil {
 			return true
 		}
 	}
-	return a.svc.storage && !s.exact && s.c.has(weir.HasPackets) &&
+	return a.svc.Storage && !s.exact && s.c.has(weir.HasPackets) &&
 		float64(s.c.distinct()) < 0.3*float64(s.c.Xf)
 }
 
@@ -321,18 +322,18 @@ func (a *activity) pairConfidence(v *verdict, h horizon, t int64) float64 {
 // pairType returns the alert type of a pair rule.
 func (a *activity) pairType() weir.AlertType {
 	switch {
-	case a.svc.family == famSSH && a.Key.Out:
+	case a.svc.Family == service.SSH && a.Key.Out:
 		return weir.SSHOutgoingOneToOne
-	case a.svc.family == famSSH:
+	case a.svc.Family == service.SSH:
 		return weir.SSHIncomingOneToOne
-	case a.svc.family == famRDP && a.Key.Out:
+	case a.svc.Family == service.RDP && a.Key.Out:
 		return weir.RDPOutgoingOneToOne
-	case a.svc.family == famRDP:
+	case a.svc.Family == service.RDP:
 		return weir.RDPIncomingOneToOne
 	case a.Key.Out:
 		// Outgoing guessing on any other service is part of this alert.
 		return weir.PortScanning
-	case a.svc.family == famSQL:
+	case a.svc.Family == service.SQL:
 		return weir.SQLIncomingOneToOne
 	}
 	return weir.GenericIncomingOneToOne
@@ -356,7 +357,7 @@ func (a *activity) pairFinding(r *resource, v *verdict, h horizon, t int64) weir
 	f.Sampling = a.samplingOf(s)
 	f.Baseline = baselineInfo(&v.info, v.prior, v.phase, t)
 	f.Peers = []weir.PeerEvidence{a.peerEvidence(s)}
-	f.Ports = []weir.PortCount{{Port: a.Key.Port.Port, Protocol: protoName(a.Key.Port.Proto), Service: a.svc.name, Count: f.Count}}
+	f.Ports = []weir.PortCount{{Port: a.Key.Port.Port, Protocol: service.ProtoName(a.Key.Port.Proto), Service: a.svc.Name, Count: f.Count}}
 	f.Series = s.p.seriesOf(h, t, v.expected)
 	for i := range s.p.Records {
 		f.Records = append(f.Records, s.p.Records[i].RecordEvidence)
@@ -371,7 +372,7 @@ func (a *activity) pairFinding(r *resource, v *verdict, h horizon, t int64) weir
 // hintSuccess notes a long session after the storm, which may be a login that
 // succeeded (section 8.9; SSHCure's idea, CCR 44(5), 2014).
 func (a *activity) hintSuccess(f *weir.Finding, s *seen) {
-	if a.svc.family != famSSH || !s.exact || !s.c.has(weir.HasPackets) {
+	if a.svc.Family != service.SSH || !s.exact || !s.c.has(weir.HasPackets) {
 		return
 	}
 	if long := s.c.Done - min(s.c.Within, s.c.Done); long > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // Properties of what the rules learn, over weeks of traffic.
@@ -195,7 +196,7 @@ func TestPoisoningIsCut(t *testing.T) {
 	slices.SortFunc(cs, byEnd)
 	fam := DefaultConfig().Families["ssh"]
 	prior := baseline.Prior{A0: 24 * fam.PriorPeers, B0: 24}
-	key := actKey{Out: false, Port: portKey{weir.ProtoTCP, 22}}
+	key := actKey{Out: false, Port: service.Port{Proto: weir.ProtoTCP, Port: 22}}
 	cut := 0
 	for h := range hours {
 		end := t0 + int64(time.Duration(h+1)*time.Hour)

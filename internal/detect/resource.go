@@ -9,12 +9,13 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // actKey names an activity of a resource: who plays the server, and the port.
 type actKey struct {
 	Out  bool // the own end is the client
-	Port portKey
+	Port service.Port
 }
 
 // resource is the state of one protected resource.
@@ -25,7 +26,7 @@ type resource struct {
 	Last  int64 // newest event time
 
 	Acts   map[actKey]*activity
-	Listen map[portKey]*listener
+	Listen map[service.Port]*listener
 	View   visibility
 	Intel  intelState
 	Scan   scanState
@@ -44,7 +45,7 @@ type resource struct {
 
 func newResource(key uint64) *resource {
 	return &resource{
-		Key: key, Acts: make(map[actKey]*activity), Listen: make(map[portKey]*listener),
+		Key: key, Acts: make(map[actKey]*activity), Listen: make(map[service.Port]*listener),
 		Episodes: make(map[episodeKey]*episode),
 		Scan:     newScanState(), Flood: newFloodState(), Block: newBlockState(), Intel: newIntelState(),
 	}
@@ -122,7 +123,7 @@ type session struct {
 func (r *resource) orient(c *weir.Contact) (s session, ok bool) {
 	odds := float64(c.LogOdds)
 	if c.Known.Has(weir.HasPorts) {
-		if l := r.Listen[portKey{c.Proto, c.Own.Port()}]; l != nil && l.Learned {
+		if l := r.Listen[service.Port{Proto: c.Proto, Port: c.Own.Port()}]; l != nil && l.Learned {
 			odds -= learnedOdds
 		}
 	}
@@ -292,7 +293,7 @@ func decayView(v visibility) (xf, xr float64) {
 
 // session counts one oriented contact for the rules of its service.
 func (r *resource) session(d *Detector, s *session, start int64) {
-	svc := d.table.find(r.Res, !s.out, s.c.Proto, s.server)
+	svc := d.table.Find(r.Res, !s.out, s.c.Proto, s.server)
 	if s.out {
 		r.Scan.add(s)
 	} else {
@@ -301,7 +302,7 @@ func (r *resource) session(d *Detector, s *session, start int64) {
 	if svc == nil {
 		return
 	}
-	key := actKey{s.out, serviceProtoPort(svc, s.c.Proto, s.server)}
+	key := actKey{s.out, service.StatePort(svc, s.c.Proto, s.server)}
 	a := r.Acts[key]
 	if a == nil {
 		if len(r.Acts) >= maxActivities {
@@ -330,7 +331,7 @@ func (r *resource) learnListeners(cs []weir.Contact, end int64) {
 			c.Proto != weir.ProtoTCP && c.Proto != weir.ProtoUDP {
 			continue
 		}
-		k := portKey{c.Proto, c.Own.Port()}
+		k := service.Port{Proto: c.Proto, Port: c.Own.Port()}
 		l := r.Listen[k]
 		if l == nil {
 			l = &listener{}
@@ -361,7 +362,7 @@ func (r *resource) learnListeners(cs []weir.Contact, end int64) {
 
 // pruneListeners drops the candidates silent for longest, learnt ports last.
 func (r *resource) pruneListeners() {
-	keys := slices.SortedFunc(maps.Keys(r.Listen), func(a, b portKey) int {
+	keys := slices.SortedFunc(maps.Keys(r.Listen), func(a, b service.Port) int {
 		x, y := r.Listen[a], r.Listen[b]
 		if c := compareBool(x.Learned, y.Learned); c != 0 {
 			return c

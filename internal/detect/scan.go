@@ -11,6 +11,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/service"
 )
 
 // Constants of the scan rule (section 8.10).
@@ -37,7 +38,7 @@ const (
 // targetKey is one service of one destination.
 type targetKey struct {
 	peer peerKey
-	port portKey
+	port service.Port
 }
 
 func (k targetKey) compare(o targetKey) int {
@@ -90,7 +91,7 @@ type scanState struct {
 	pending  map[targetKey]*probe
 	Known    [2]map[uint64]bool
 	KnownGen int64
-	Sweeps   map[portKey]*excursion
+	Sweeps   map[service.Port]*excursion
 	Verts    map[peerKey]*excursion
 	Mixed    *excursion
 	WebNew   baseline.Rate // new web destinations an hour
@@ -105,7 +106,7 @@ type scanState struct {
 
 func newScanState() scanState {
 	return scanState{
-		pending: make(map[targetKey]*probe), Sweeps: make(map[portKey]*excursion), Verts: make(map[peerKey]*excursion),
+		pending: make(map[targetKey]*probe), Sweeps: make(map[service.Port]*excursion), Verts: make(map[peerKey]*excursion),
 		Known: [2]map[uint64]bool{make(map[uint64]bool), make(map[uint64]bool)},
 	}
 }
@@ -133,7 +134,7 @@ func (s *scanState) add(ses *session) {
 	if s.First == 0 {
 		s.First = c.Start
 	}
-	k := targetKey{peerOf(c.Peer.Addr()), portKey{c.Proto, ses.server}}
+	k := targetKey{peerOf(c.Peer.Addr()), service.Port{Proto: c.Proto, Port: ses.server}}
 	p := s.pending[k]
 	if p == nil {
 		p = &probe{first: c.Start, own: c.Own.Addr(), n: c.Sampling, source: c.SamplingSource, rec: evidenceOf(c), peerIsOwn: c.PeerIsOwn}
@@ -260,7 +261,7 @@ func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 		}
 	}
 	clear(s.pending)
-	dropIdle(s.Sweeps, t, func(a, b portKey) int {
+	dropIdle(s.Sweeps, t, func(a, b service.Port) int {
 		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
 	})
 	dropIdle(s.Verts, t, peerKey.compare)
@@ -362,7 +363,7 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 	for _, e := range s.Sweeps {
 		total += len(e.Targets)
 	}
-	for _, port := range slices.SortedFunc(maps.Keys(s.Sweeps), func(a, b portKey) int {
+	for _, port := range slices.SortedFunc(maps.Keys(s.Sweeps), func(a, b service.Port) int {
 		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
 	}) {
 		e := s.Sweeps[port]
@@ -429,12 +430,12 @@ func (e *excursion) dominated() bool {
 
 // loginSweep returns the activity whose own rules have precedence for a port:
 // outgoing SSH and RDP.
-func (r *resource) loginSweep(d *Detector, port portKey) *activity {
-	svc := d.table.find(r.Res, false, port.Proto, port.Port)
-	if svc == nil || svc.family != famSSH && svc.family != famRDP {
+func (r *resource) loginSweep(d *Detector, port service.Port) *activity {
+	svc := d.table.Find(r.Res, false, port.Proto, port.Port)
+	if svc == nil || svc.Family != service.SSH && svc.Family != service.RDP {
 		return nil
 	}
-	if a := r.Acts[actKey{true, serviceProtoPort(svc, port.Proto, port.Port)}]; a != nil {
+	if a := r.Acts[actKey{true, service.StatePort(svc, port.Proto, port.Port)}]; a != nil {
 		return a
 	}
 	return newActivity(actKey{true, port}, svc)
@@ -518,7 +519,7 @@ func (r *resource) scanFinding(d *Detector, e *excursion, shape, key string, nee
 		return cmp.Or(cmp.Compare(e.Ports[b], e.Ports[a]), cmp.Compare(a, b))
 	})
 	for _, p := range ports[:min(len(ports), weir.MaxPorts)] {
-		f.Ports = append(f.Ports, weir.PortCount{Port: p, Protocol: protoName(e.Proto), Service: d.serviceName(e.Proto, p), Count: e.Ports[p]})
+		f.Ports = append(f.Ports, weir.PortCount{Port: p, Protocol: service.ProtoName(e.Proto), Service: d.serviceName(e.Proto, p), Count: e.Ports[p]})
 	}
 	if len(ports) > 0 {
 		f.Port, f.Service = ports[0], d.serviceName(e.Proto, ports[0])
@@ -553,8 +554,8 @@ func (r *resource) scanFinding(d *Detector, e *excursion, shape, key string, nee
 
 // serviceName names a port for people.
 func (d *Detector) serviceName(proto uint8, port uint16) string {
-	if s := d.table.byPort[portKey{proto, port}]; s != nil {
-		return s.name
+	if s := d.table.At(proto, port); s != nil {
+		return s.Name
 	}
 	switch port {
 	case 80, 8080:

@@ -5,6 +5,8 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 
 	"github.com/weir-net/weir"
 )
@@ -47,31 +49,113 @@ func (d *Detector) Snapshot() ([]byte, error) {
 // not part of it: a service that is no longer configured loses its state. An
 // error leaves the detector as it was and wraps [ErrState].
 func (d *Detector) Restore(snapshot []byte) error {
-	var s state
-	if err := gob.NewDecoder(bytes.NewReader(snapshot)).Decode(&s); err != nil {
-		return fmt.Errorf("%w: %w", ErrState, err)
+	s, err := d.decode(snapshot)
+	if err != nil {
+		return err
 	}
-	if s.Version != stateVersion {
-		return fmt.Errorf("%w: version %d, this program reads %d", ErrState, s.Version, stateVersion)
+	d.adopt(s)
+	return nil
+}
+
+// RestoreAll replaces what the detectors of a process know by the snapshots of
+// those of another, however many there are on either side: owner tells, by the
+// key of a resource, which detector has it now, as an index into to. All
+// snapshots must have been taken after the same [Detector.Close]. Counters start
+// anew. An error leaves the detectors as they were and wraps [ErrState].
+func RestoreAll(snapshots [][]byte, to []*Detector, owner func(key uint64) int) error {
+	parts := make([]*state, len(to))
+	for i := range parts {
+		parts[i] = &state{Panes: make(map[int64][]weir.Contact), FloodDue: make(map[int64]map[uint64]bool), Res: make(map[uint64]*resource)}
 	}
-	buffered, pairs := 0, 0
-	for _, cs := range s.Panes {
-		buffered += len(cs)
-	}
-	for k, r := range s.Res {
-		fresh := newResource(k)
-		r.complete(fresh)
-		for key, a := range r.Acts {
-			if r.Res != nil {
-				a.svc = d.table.find(r.Res, !key.Out, key.Port.Proto, key.Port.Port)
+	next, started := int64(0), false
+	for _, b := range snapshots {
+		s, err := to[0].decode(b)
+		if err != nil {
+			return err
+		}
+		if s.Started {
+			if started && s.Next != next {
+				return fmt.Errorf("%w: its parts end at different times", ErrState)
 			}
-			if a.svc == nil {
-				delete(r.Acts, key)
-				continue
+			next, started = s.Next, true
+		}
+		for n, cs := range s.Panes {
+			for i := range cs {
+				p := parts[owner(cs[i].Resource.Key())]
+				p.Panes[n] = append(p.Panes[n], cs[i])
 			}
-			pairs += len(a.Pairs)
+		}
+		for n, due := range s.FloodDue {
+			for key := range due {
+				p := parts[owner(key)]
+				if p.FloodDue[n] == nil {
+					p.FloodDue[n] = make(map[uint64]bool)
+				}
+				p.FloodDue[n][key] = true
+			}
+		}
+		for key, r := range s.Res {
+			p := parts[owner(key)]
+			if p.Res[key] != nil {
+				return fmt.Errorf("%w: a resource is in two of its parts", ErrState)
+			}
+			p.Res[key] = r
 		}
 	}
+	for i, p := range parts {
+		p.Next, p.Started = next, started
+		to[i].adopt(p)
+	}
+	return nil
+}
+
+// ClosedTo is the end of the newest pane that was closed (Unix ns, event time):
+// older contacts are late. ok is false before the first.
+func (d *Detector) ClosedTo() (end int64, ok bool) { return d.next * int64(d.cfg.Pane), d.started }
+
+// decode reads a snapshot and checks what the rules take for granted.
+func (d *Detector) decode(snapshot []byte) (*state, error) {
+	var s state
+	if err := gob.NewDecoder(bytes.NewReader(snapshot)).Decode(&s); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	if s.Version != stateVersion {
+		return nil, fmt.Errorf("%w: version %d, this program reads %d", ErrState, s.Version, stateVersion)
+	}
+	if most := int64(1<<62) / int64(d.cfg.Pane); s.Next < -most || s.Next > most {
+		return nil, fmt.Errorf("%w: it ends at no time that exists", ErrState)
+	}
+	for n, cs := range s.Panes {
+		if s.Started && n < s.Next {
+			return nil, fmt.Errorf("%w: a closed pane holds contacts", ErrState)
+		}
+		for i := range cs {
+			if cs[i].Resource == nil {
+				return nil, fmt.Errorf("%w: a contact has no resource", ErrState)
+			}
+		}
+	}
+	for k, r := range s.Res {
+		if r == nil || r.Res == nil || r.Key != k || r.Res.Key() != k {
+			return nil, fmt.Errorf("%w: a resource has no name, or that of another", ErrState)
+		}
+		r.complete(newResource(k))
+	}
+	for n, due := range s.FloodDue {
+		if due == nil {
+			delete(s.FloodDue, n)
+		}
+		for key := range due {
+			if s.Res[key] == nil {
+				return nil, fmt.Errorf("%w: a resource is due that it does not know", ErrState)
+			}
+		}
+	}
+	return &s, nil
+}
+
+// adopt makes a state that was decoded that of the detector.
+func (d *Detector) adopt(s *state) {
 	d.next, d.started, d.panes, d.floodDue, d.res, d.stats = s.Next, s.Started, s.Panes, s.FloodDue, s.Res, s.Stats
 	if d.panes == nil {
 		d.panes = make(map[int64][]weir.Contact)
@@ -82,8 +166,24 @@ func (d *Detector) Restore(snapshot []byte) error {
 	if d.res == nil {
 		d.res = make(map[uint64]*resource)
 	}
-	d.buffered, d.pairs = buffered, pairs
-	return nil
+	d.buffered, d.pairs = 0, 0
+	for _, cs := range d.panes {
+		d.buffered += len(cs)
+	}
+	for _, r := range d.res {
+		maps.DeleteFunc(r.Acts, func(key actKey, a *activity) bool {
+			a.svc = d.table.Find(r.Res, !key.Out, key.Port.Proto, key.Port.Port)
+			return a.svc == nil
+		})
+		r.PairCount = [2]int{}
+		for key, a := range r.Acts {
+			if d.pairs += len(a.Pairs); key.Out {
+				r.PairCount[1] += len(a.Pairs)
+			} else {
+				r.PairCount[0] += len(a.Pairs)
+			}
+		}
+	}
 }
 
 // complete gives a decoded resource the parts that are not kept, and maps where
@@ -97,5 +197,28 @@ func (r *resource) complete(fresh *resource) {
 	}
 	if r.Block.Sets == nil {
 		r.Block.Sets = fresh.Block.Sets
+	}
+	if r.Acts == nil {
+		r.Acts = fresh.Acts
+	}
+	if r.Listen == nil {
+		r.Listen = fresh.Listen
+	}
+	if r.Episodes == nil {
+		r.Episodes = fresh.Episodes
+	}
+	if r.Flood.Panes == nil {
+		r.Flood.Panes = fresh.Flood.Panes
+	}
+	if r.Flood.Known == nil {
+		r.Flood.Known = fresh.Flood.Known
+	}
+	for _, a := range r.Acts {
+		if a.Pairs == nil {
+			a.Pairs = make(map[peerKey]*pair)
+		}
+		if a.Own == nil {
+			a.Own = make(map[netip.Addr]uint64)
+		}
 	}
 }

@@ -1,4 +1,6 @@
-package detect
+// Package service knows the login services: their ports, and what failed logins
+// to them look like on the wire (detection reference, section 5).
+package service
 
 import (
 	"fmt"
@@ -10,20 +12,22 @@ import (
 	"github.com/weir-net/weir"
 )
 
-// family is a configuration family of rules.
-type family uint8
+// Family is a configuration family of rules.
+type Family uint8
 
+// The families, in the order of their names in the configuration.
 const (
-	famC2 family = iota
-	famInfected
-	famGeneric
-	famSQL
-	famDDoS
-	famRDP
-	famSSH
-	famScan
-	famBlocked
-	familyCount
+	C2 Family = iota
+	Infected
+	Generic
+	SQL
+	DDoS
+	RDP
+	SSH
+	Scan
+	Blocked
+	// FamilyCount is their number.
+	FamilyCount
 )
 
 // Families lists the configuration families, in the order of their keys.
@@ -31,29 +35,28 @@ func Families() []string {
 	return []string{"c2", "infected", "generic", "sql", "ddos", "rdp", "ssh", "scan", "blocked"}
 }
 
-// service is one row of the service table (section 5): what failed logins to
+// Service is one row of the service table (section 5): what failed logins to
 // it look like on the wire.
-type service struct {
-	name   string // display name, as placeholders show it
-	family family
-	// k is the mean number of client packets of a failed login connection; lo
+type Service struct {
+	Name   string // display name, as placeholders show it
+	Family Family
+	// K is the mean number of client packets of a failed login connection; lo
 	// and hi, and lo2 and hi2 where there are two modes, bound it at N = 1.
-	k                float64
+	K                float64
 	lo, hi, lo2, hi2 uint64
-	// lenMax bounds the mean client IP length in bytes.
-	lenMax float64
-	// web services are never judged: logins cannot be told from browsing.
-	// storage marks file services, whose clients keep long connections.
-	storage bool
+	// LenMax bounds the mean client IP length in bytes.
+	LenMax float64
+	// Storage marks file services, whose clients keep long connections.
+	Storage bool
 }
 
-// inRange reports whether k client packets fit a failed login.
-func (s *service) inRange(k uint64) bool {
+// InRange reports whether k client packets fit a failed login.
+func (s *Service) InRange(k uint64) bool {
 	return k >= s.lo && k <= s.hi || s.hi2 > 0 && k >= s.lo2 && k <= s.hi2
 }
 
-// portKey names a service port.
-type portKey struct {
+// Port names a service port.
+type Port struct {
 	Proto uint8
 	Port  uint16
 }
@@ -61,21 +64,21 @@ type portKey struct {
 // Measured means and ranges come from section 5 of the detection reference:
 // hydra on OpenSSH 9.2, vsftpd, MariaDB and PostgreSQL in a lab, and the
 // published windows of NEMEA's brute_force_detector for RDP and Telnet.
-func builtinServices() map[string]service {
-	ssh := service{name: "SSH", family: famSSH, k: 13, lo: 4, hi: 51, lenMax: 260}
-	rdp := service{name: "RDP", family: famRDP, k: 30, lo: 3, hi: 11, lo2: 12, hi2: 100, lenMax: 160}
-	generic := func(name string, storage bool) service {
-		return service{name: name, family: famGeneric, k: 10, lo: 3, hi: 60, lenMax: 260, storage: storage}
+func builtinServices() map[string]Service {
+	ssh := Service{Name: "SSH", Family: SSH, K: 13, lo: 4, hi: 51, LenMax: 260}
+	rdp := Service{Name: "RDP", Family: RDP, K: 30, lo: 3, hi: 11, lo2: 12, hi2: 100, LenMax: 160}
+	generic := func(name string, storage bool) Service {
+		return Service{Name: name, Family: Generic, K: 10, lo: 3, hi: 60, LenMax: 260, Storage: storage}
 	}
-	return map[string]service{
+	return map[string]Service{
 		"ssh":        ssh,
 		"rdp":        rdp,
-		"mysql":      {name: "MySQL", family: famSQL, k: 5.4, lo: 4, hi: 9, lenMax: 110},
-		"postgresql": {name: "PostgreSQL", family: famSQL, k: 8, lo: 4, hi: 10, lenMax: 110},
-		"mssql":      {name: "Microsoft SQL Server", family: famSQL, k: 9, lo: 5, hi: 25, lenMax: 250},
-		"oracle":     {name: "Oracle", family: famSQL, k: 12, lo: 6, hi: 40, lenMax: 250},
-		"ftp":        {name: "FTP", family: famGeneric, k: 13, lo: 5, hi: 30, lenMax: 90},
-		"telnet":     {name: "Telnet", family: famGeneric, k: 15, lo: 9, hi: 50, lenMax: 80},
+		"mysql":      {Name: "MySQL", Family: SQL, K: 5.4, lo: 4, hi: 9, LenMax: 110},
+		"postgresql": {Name: "PostgreSQL", Family: SQL, K: 8, lo: 4, hi: 10, LenMax: 110},
+		"mssql":      {Name: "Microsoft SQL Server", Family: SQL, K: 9, lo: 5, hi: 25, LenMax: 250},
+		"oracle":     {Name: "Oracle", Family: SQL, K: 12, lo: 6, hi: 40, LenMax: 250},
+		"ftp":        {Name: "FTP", Family: Generic, K: 13, lo: 5, hi: 30, LenMax: 90},
+		"telnet":     {Name: "Telnet", Family: Generic, K: 15, lo: 9, hi: 50, LenMax: 80},
 		"smb":        generic("SMB", true),
 		"vnc":        generic("VNC", false),
 		"winrm":      generic("WinRM", false),
@@ -117,21 +120,21 @@ func builtinPorts() map[string][]string {
 	}
 }
 
-// serviceTable maps ports to services. It is immutable after newServiceTable.
-type serviceTable struct {
-	byPort map[portKey]*service
-	byName map[string]*service
+// Table maps ports to services. It is immutable after NewTable.
+type Table struct {
+	byPort map[Port]*Service
+	byName map[string]*Service
 }
 
-// newServiceTable builds the table from the built-in rows and what the
+// NewTable builds the table from the built-in rows and what the
 // configuration adds. Unknown names make a Generic service of that name.
-func newServiceTable(extra map[string][]string, k map[string]float64) (*serviceTable, error) {
-	t := &serviceTable{byPort: make(map[portKey]*service), byName: make(map[string]*service)}
+func NewTable(extra map[string][]string, k map[string]float64) (*Table, error) {
+	t := &Table{byPort: make(map[Port]*Service), byName: make(map[string]*Service)}
 	rows, ports := builtinServices(), builtinPorts()
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		s := rows[name]
-		if v := k[Families()[s.family]]; v > 0 {
-			s.k = v
+		if v := k[Families()[s.Family]]; v > 0 {
+			s.K = v
 		}
 		t.byName[name] = &s
 		for _, text := range ports[name] {
@@ -145,7 +148,7 @@ func newServiceTable(extra map[string][]string, k map[string]float64) (*serviceT
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
 		s, ok := t.byName[strings.ToLower(name)]
 		if !ok {
-			g := service{name: name, family: famGeneric, k: 10, lo: 3, hi: 60, lenMax: 260}
+			g := Service{Name: name, Family: Generic, K: 10, lo: 3, hi: 60, LenMax: 260}
 			s = &g
 			t.byName[strings.ToLower(name)] = s
 		}
@@ -160,22 +163,22 @@ func newServiceTable(extra map[string][]string, k map[string]float64) (*serviceT
 	return t, nil
 }
 
-func parsePort(text string) (portKey, error) {
+func parsePort(text string) (Port, error) {
 	proto, port, ok := strings.Cut(text, "/")
 	n, err := strconv.ParseUint(port, 10, 16)
 	if !ok || err != nil || n == 0 || proto != "tcp" && proto != "udp" {
-		return portKey{}, fmt.Errorf("%q is no service port: expected tcp/PORT or udp/PORT", text)
+		return Port{}, fmt.Errorf("%q is no service port: expected tcp/PORT or udp/PORT", text)
 	}
-	p := portKey{Proto: weir.ProtoTCP, Port: uint16(n)}
+	p := Port{Proto: weir.ProtoTCP, Port: uint16(n)}
 	if proto == "udp" {
 		p.Proto = weir.ProtoUDP
 	}
 	return p, nil
 }
 
-// find returns the service behind a port of a resource: what the inventory
+// Find returns the service behind a port of a resource: what the inventory
 // says of it first, then the table; nil for a port that no rule knows.
-func (t *serviceTable) find(r *weir.Resource, own bool, proto uint8, port uint16) *service {
+func (t *Table) Find(r *weir.Resource, own bool, proto uint8, port uint16) *Service {
 	if own {
 		for _, l := range r.Listeners {
 			if l.Port == port && (l.Proto == 0 || l.Proto == proto) && l.Service != "" {
@@ -185,19 +188,20 @@ func (t *serviceTable) find(r *weir.Resource, own bool, proto uint8, port uint16
 			}
 		}
 	}
-	return t.byPort[portKey{proto, port}]
+	return t.byPort[Port{proto, port}]
 }
 
-// serviceProtoPort returns the port under which a service's state is kept: RDP
+// StatePort returns the port under which a service's state is kept: RDP
 // over TCP and UDP is one session, so both share a port.
-func serviceProtoPort(s *service, proto uint8, port uint16) portKey {
-	if s.family == famRDP {
+func StatePort(s *Service, proto uint8, port uint16) Port {
+	if s.Family == RDP {
 		proto = weir.ProtoTCP
 	}
-	return portKey{proto, port}
+	return Port{proto, port}
 }
 
-func protoName(p uint8) string {
+// ProtoName names a transport protocol for people.
+func ProtoName(p uint8) string {
 	switch p {
 	case weir.ProtoTCP:
 		return "tcp"
@@ -208,3 +212,7 @@ func protoName(p uint8) string {
 	}
 	return "ip/" + strconv.Itoa(int(p))
 }
+
+// At returns the service of a port of the table, nil for a port that it does
+// not know.
+func (t *Table) At(proto uint8, port uint16) *Service { return t.byPort[Port{proto, port}] }
