@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"container/heap"
 	"context"
 	"io"
 	"math"
@@ -15,9 +14,9 @@ import (
 // that are under way. It is not safe for concurrent use.
 type Generator struct {
 	s       *Scenario
-	lines   lines
+	lines   []*line
+	turns   schedule // of lines that are not done, by the start of what is next
 	pending records
-	seq     uint64
 }
 
 // Flows returns a generator of the flows of the scenario. Every generator of a
@@ -37,16 +36,17 @@ func (s *Scenario) Flows() *Generator {
 			n = s.Sampling
 		}
 		l := &line{
-			s: s, g: g, t: t, index: i, rate: n, days: t.days(s),
+			s: s, g: g, t: t, rate: n, days: t.days(s),
 			random: newRandom(s.Name, s.Seed, i, 1),
 			thin:   newThinner(newRandom(s.Name, s.Seed, i, 2), n, counter),
 		}
+		l.meter.l, l.c.t = l, t
 		if len(l.days) > 0 {
 			l.begin()
+			g.turns.push(place{l.next, uint64(i), len(g.lines)})
 			g.lines = append(g.lines, l)
 		}
 	}
-	heap.Init(&g.lines)
 	return g
 }
 
@@ -57,25 +57,27 @@ const generatorBatch = 1000
 // one. It may return no flows and no error.
 func (g *Generator) Read(dst []weir.Flow) ([]weir.Flow, error) {
 	n := 0
-	for range 100 * generatorBatch { // steps that give nothing must end, too
+	// Connections that give nothing must end, too.
+	for budget := 100 * generatorBatch; budget > 0; {
 		limit := g.frontier()
-		for len(g.pending) > 0 && g.pending[0].End <= limit && n < generatorBatch {
-			r, _ := heap.Pop(&g.pending).(record)
-			dst = append(dst, r.Flow)
+		for len(g.pending.schedule) > 0 && g.pending.schedule[0].time <= limit && n < generatorBatch {
+			dst = g.pending.take(dst)
 			n++
 		}
 		if n >= generatorBatch {
 			return dst, nil
 		}
-		if len(g.lines) == 0 {
+		if len(g.turns) == 0 {
 			return dst, io.EOF
 		}
-		l := g.lines[0]
-		l.step()
+		turn := g.turns[0]
+		l := g.lines[turn.at]
+		budget -= l.step(budget)
 		if l.done() {
-			heap.Pop(&g.lines)
+			g.turns.pop()
 		} else {
-			heap.Fix(&g.lines, 0)
+			turn.time = l.next
+			g.turns.replace(turn)
 		}
 	}
 	return dst, nil
@@ -83,10 +85,10 @@ func (g *Generator) Read(dst []weir.Flow) ([]weir.Flow, error) {
 
 // frontier is the time before which no packet is still to be made.
 func (g *Generator) frontier() int64 {
-	if len(g.lines) == 0 {
+	if len(g.turns) == 0 {
 		return math.MaxInt64
 	}
-	return g.lines[0].next
+	return g.turns[0].time
 }
 
 // Run emits all flows; the watermark of a batch is exact.
@@ -99,8 +101,8 @@ func (g *Generator) Run(ctx context.Context, emit func(weir.Batch) error) error 
 		var end error
 		flows, end = g.Read(flows[:0])
 		mark := g.frontier()
-		if len(g.pending) > 0 {
-			mark = min(mark, g.pending[0].End)
+		if p := g.pending.schedule; len(p) > 0 {
+			mark = min(mark, p[0].time)
 		}
 		if mark == math.MaxInt64 {
 			mark = 0
@@ -123,9 +125,10 @@ type line struct {
 	s     *Scenario
 	g     *Generator
 	t     *traffic
-	index int
 	rate  uint32
 	thin  thinner
+	c     connection // the one that is being made
+	meter meter
 
 	days  []int
 	day   int    // index in days
@@ -161,13 +164,52 @@ func (l *line) drawGap() int64 {
 	return int64(every) //nolint:gosec // at most 64 times maxDays
 }
 
-// step makes one connection, or one second of a flood, and moves on.
-func (l *line) step() {
-	if l.t.shape.plan == planFlood {
-		l.flood()
-	} else {
-		l.connect()
+// step makes one connection, or one second of a flood, that leaves something
+// after sampling, and passes at most most of them. It returns how many it went
+// through.
+func (l *line) step(most int) int {
+	if l.thin.all() {
+		l.make(0)
+		l.advance()
+		return 1
 	}
+	if l.thin.counter != nil {
+		most = 1 // the others count as well, in their turn
+	}
+	for i := range most {
+		first, ok := l.thin.next(l.draw())
+		if ok {
+			l.make(first)
+		}
+		l.advance()
+		if ok || l.done() {
+			return i + 1
+		}
+	}
+	return most
+}
+
+// draw returns the number of packets of the next connection or slice.
+func (l *line) draw() uint64 {
+	if l.t.shape.plan == planFlood {
+		return l.sliced()
+	}
+	l.c.draw(l.random)
+	return l.c.total()
+}
+
+// make makes what is next, of which the first packet taken is that with this
+// number.
+func (l *line) make(first uint64) {
+	if l.t.shape.plan == planFlood {
+		l.flood(first)
+	} else {
+		l.connect(first)
+	}
+}
+
+// advance moves on to the next connection or slice.
+func (l *line) advance() {
 	l.made++
 	n := l.t.connections()
 	if l.sub++; l.sub < n {
@@ -218,8 +260,9 @@ func (l *line) sport() uint16 {
 	return uint16(ephemeralFirst + l.below(ephemeralCount)) //nolint:gosec // below 65536
 }
 
-// connect makes one connection and meters what the sampling leaves of it.
-func (l *line) connect() {
+// connect meters what the sampling leaves of one connection. Its packets are
+// counted already unless all are taken.
+func (l *line) connect(first uint64) {
 	t := l.t
 	fromSub, toSub := l.sub, l.sub
 	if t.from.pick == eachOne && t.to.pick == eachOne {
@@ -234,56 +277,73 @@ func (l *line) connect() {
 	if t.to.n > 1 && t.to.pick == inTurn { // all hosts of a port, then the next port
 		server = netip.AddrPortFrom(server.Addr(), t.port(turn/t.to.n))
 	}
-	c := newConnection(t, l.next, client, server, l.random)
-	m := meter{g: l, c: &c}
-	for i := range c.total() {
-		if !l.thin.takes() {
-			continue
-		}
+	c, m := &l.c, &l.meter
+	if l.thin.all() {
+		c.draw(l.random)
+	}
+	c.start, m.client, m.server = l.next, client, server
+	total := c.total()
+	for i, ok := first, true; ok; {
 		if p := c.packet(i, l.thin.random); !p.replies || !t.oneWay {
 			m.add(p)
 		}
+		i, ok = l.following(i, total)
 	}
 	m.flush(0)
 	m.flush(1)
 }
 
-// flood makes a slice of a flood: packets evenly over it, each between hosts and
-// ports of its own choice. Packets of the same ends become one record.
-func (l *line) flood() {
-	t := l.t
-	slice := uint64(t.every) //nolint:gosec // positive
-	n := mulDiv(t.p.pps, slice, 1e9)
-	if t.p.pps < maxFloodPPS && n == 0 {
+// following returns the number of the packet that is taken after packet i of so
+// many; not ok: there is none.
+func (l *line) following(i, total uint64) (uint64, bool) {
+	passed, ok := l.thin.next(total - i - 1)
+	return i + 1 + passed, ok
+}
+
+// sliced is the number of packets in a slice of a flood.
+func (l *line) sliced() uint64 {
+	n := mulDiv(l.t.p.pps, uint64(l.t.every), 1e9) //nolint:gosec // positive
+	if l.t.p.pps < maxFloodPPS && n == 0 {
 		n = 1
 	}
-	same := t.sameEnds()
-	var merged weir.Flow
-	for i := range n {
-		if !l.thin.takes() {
-			continue
-		}
-		at := l.next + int64(mulDiv(slice, i, n)) //nolint:gosec // below slice
-		if same && merged.Packets > 0 {
-			merged.Packets++
-			merged.Bytes += t.p.size
-			merged.End = at
-			continue
-		}
+	return n
+}
+
+// flood makes a slice of a flood: packets evenly over it, each between hosts and
+// ports of its own choice. Packets of the same ends become one record.
+func (l *line) flood(first uint64) {
+	t := l.t
+	slice, n := uint64(t.every), l.sliced() //nolint:gosec // positive
+	if n == 0 {
+		return
+	}
+	at := func(i uint64) int64 { return l.next + int64(mulDiv(slice, i, n)) } //nolint:gosec // below slice
+	ends := func(i uint64) weir.Flow {
 		turn := l.made*n + i
 		client := netip.AddrPortFrom(l.choose(&t.from, turn, turn), l.sport())
 		server := netip.AddrPortFrom(l.choose(&t.to, turn, turn), t.port(turn))
-		f := l.record(client, server, at)
+		f := l.record(client, server, at(i))
 		f.Packets, f.Bytes, f.TCPFlags = 1, t.p.size, t.p.flags
-		if same {
-			merged = f
-			continue
+		return f
+	}
+	if !t.sameEnds() {
+		for i, ok := first, true; ok; i, ok = l.following(i, n) {
+			f := ends(i)
+			l.emit(&f)
 		}
-		l.emit(f)
+		return
 	}
-	if merged.Packets > 0 {
-		l.emit(merged)
+	merged, last := ends(first), first
+	if l.thin.all() {
+		last, merged.Packets = n-1, n
+	} else {
+		for i, ok := l.following(first, n); ok; i, ok = l.following(i, n) {
+			last = i
+			merged.Packets++
+		}
 	}
+	merged.Bytes, merged.End = merged.Packets*t.p.size, at(last)
+	l.emit(&merged)
 }
 
 // record returns an empty record from client to server.
@@ -316,65 +376,4 @@ func (l *line) record(client, server netip.AddrPort, at int64) weir.Flow {
 }
 
 // emit keeps a record until nothing that ends before it can come any more.
-func (l *line) emit(f weir.Flow) {
-	heap.Push(&l.g.pending, record{f, l.g.seq})
-	l.g.seq++
-}
-
-// lines is a heap by the start of the next connection.
-type lines []*line
-
-func (h lines) Len() int { return len(h) }
-func (h lines) Less(i, j int) bool {
-	if h[i].next != h[j].next {
-		return h[i].next < h[j].next
-	}
-	return h[i].index < h[j].index
-}
-func (h lines) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push implements heap.Interface.
-func (h *lines) Push(x any) {
-	l, _ := x.(*line)
-	*h = append(*h, l)
-}
-
-// Pop implements heap.Interface.
-func (h *lines) Pop() any {
-	n := len(*h) - 1
-	l := (*h)[n]
-	*h = (*h)[:n]
-	return l
-}
-
-// record is a flow with its number, which settles the order of equal ends.
-type record struct {
-	weir.Flow
-	seq uint64
-}
-
-// records is a heap by the end of the flow.
-type records []record
-
-func (h records) Len() int { return len(h) }
-func (h records) Less(i, j int) bool {
-	if h[i].End != h[j].End {
-		return h[i].End < h[j].End
-	}
-	return h[i].seq < h[j].seq
-}
-func (h records) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push implements heap.Interface.
-func (h *records) Push(x any) {
-	r, _ := x.(record)
-	*h = append(*h, r)
-}
-
-// Pop implements heap.Interface.
-func (h *records) Pop() any {
-	n := len(*h) - 1
-	r := (*h)[n]
-	*h = (*h)[:n]
-	return r
-}
+func (l *line) emit(f *weir.Flow) { l.g.pending.add(f) }

@@ -33,8 +33,6 @@ type packet struct {
 type connection struct {
 	t          *traffic
 	start      int64
-	client     netip.AddrPort
-	server     netip.AddrPort
 	fromClient uint64 // packets
 	fromServer uint64
 }
@@ -42,9 +40,10 @@ type connection struct {
 // total returns the number of packets.
 func (c *connection) total() uint64 { return c.fromClient + c.fromServer }
 
-// newConnection draws the numbers of one connection.
-func newConnection(t *traffic, start int64, client, server netip.AddrPort, r random) connection {
-	c := connection{t: t, start: start, client: client, server: server}
+// draw draws the numbers of packets of one connection.
+func (c *connection) draw(r random) {
+	t := c.t
+	c.fromClient, c.fromServer = 0, 0
 	switch t.shape.plan {
 	case planSession, planPairs:
 		c.fromClient, c.fromServer = r.in(t.p.packets), r.in(t.p.replies)
@@ -56,7 +55,6 @@ func newConnection(t *traffic, start int64, client, server netip.AddrPort, r ran
 		c.fromClient, c.fromServer = 2, 1
 	case planFlood: // its packets are no connection
 	}
-	return c
 }
 
 // roundTrip is the time between a packet and the answer to it.
@@ -148,16 +146,16 @@ func resend(i uint64) uint64 {
 
 // meter turns the packets of one connection into records.
 type meter struct {
-	g    *line
-	c    *connection
-	open [2]weir.Flow // by direction; Packets 0 is none
+	l              *line
+	client, server netip.AddrPort
+	open           [2]weir.Flow // by direction; Packets 0 is none
 }
 
 // add counts a packet. Records end after a minute, or after 15 s without a
 // packet.
 func (m *meter) add(p packet) {
 	d := 0
-	if p.replies && !m.g.s.Bidirectional {
+	if p.replies && !m.l.s.Bidirectional {
 		d = 1
 	}
 	f := &m.open[d]
@@ -165,7 +163,7 @@ func (m *meter) add(p packet) {
 		m.flush(d)
 	}
 	if f.Packets+f.RevPackets == 0 {
-		*f = m.g.record(m.c.client, m.c.server, p.at)
+		*f = m.l.record(m.client, m.server, p.at)
 		if d == 1 {
 			f.Src, f.Dst = f.Dst, f.Src
 			if f.Proto == weir.ProtoICMP || f.Proto == weir.ProtoICMPv6 {
@@ -188,7 +186,7 @@ func (m *meter) add(p packet) {
 // flush emits a record.
 func (m *meter) flush(d int) {
 	if f := &m.open[d]; f.Packets+f.RevPackets > 0 {
-		m.g.emit(*f)
+		m.l.emit(f)
 		*f = weir.Flow{}
 	}
 }

@@ -52,35 +52,6 @@ func (r random) exponential(mean uint64) uint64 {
 	return 64 * mean
 }
 
-// thinner decides which packets are taken: every one by itself with probability
-// 1/n, which is random 1-in-n packet sampling; or, with a counter, each n-th of
-// all that it is asked about (RFC 5475, section 5.1.1).
-type thinner struct {
-	random
-	limit   uint64 // 0 takes every packet
-	n       uint64
-	counter *uint64 // nil samples at random
-}
-
-func newThinner(r random, n uint32, counter *uint64) thinner {
-	if n <= 1 {
-		return thinner{random: r}
-	}
-	limit, _ := bits.Div64(1, 0, uint64(n)) // 2^64/n
-	return thinner{random: r, limit: limit, n: uint64(n), counter: counter}
-}
-
-func (t thinner) takes() bool {
-	switch {
-	case t.limit == 0:
-		return true
-	case t.counter == nil:
-		return t.Uint64() < t.limit
-	}
-	*t.counter++
-	return *t.counter%t.n == 0
-}
-
 // mulDiv returns a*b/c without overflow of the product; c is at least 1 and the
 // result fits, which b <= c ensures.
 func mulDiv(a, b, c uint64) uint64 {
