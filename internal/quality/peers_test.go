@@ -1,10 +1,7 @@
 package quality
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/netip"
 	"testing"
@@ -95,43 +92,48 @@ func peerRules() []peerRule {
 // key names a rule for the tables.
 func (p *peerRule) key() string { return string(p.task) + "/" + p.name }
 
-// askPeers runs the rules of others over the flows of a cell.
-func askPeers(ctx context.Context, s *scenario.Scenario, c *cell) (map[string]*claims, error) {
-	rules := peerRules()
-	judges, best := make([]judge, len(rules)), make([]map[claimKey]float64, len(rules))
-	for i := range rules {
-		judges[i], best[i] = rules[i].make(c.n), map[claimKey]float64{}
+// others are the rules of others at work on one cell.
+type others struct {
+	c     *cell
+	start int64 // of the cell
+	rules []peerRule
+	judge []judge
+	best  []map[claimKey]float64 // by rule
+}
+
+func newOthers(c *cell, start int64) *others {
+	o := &others{c: c, start: start, rules: peerRules()}
+	for i := range o.rules {
+		o.judge = append(o.judge, o.rules[i].make(c.n))
+		o.best = append(o.best, map[claimKey]float64{})
 	}
-	g := s.Flows()
-	var flows []weir.Flow
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("ask others: %w", err)
-		}
-		var end error
-		flows, end = g.Read(flows[:0])
-		for i := range flows {
-			for j := range judges {
-				judges[j].take(&flows[i], func(k claimKey, score float64) {
-					k.day = (flows[i].End - s.Start.UnixNano()) / int64(24*time.Hour)
-					if score > best[j][k] {
-						best[j][k] = score
-					}
-				})
+	return o
+}
+
+// take hands flows to all rules.
+func (o *others) take(flows []weir.Flow) {
+	var f *weir.Flow
+	for j, best := range o.best {
+		claim := func(k claimKey, score float64) {
+			k.day = (f.End - o.start) / int64(24*time.Hour)
+			if score > best[k] {
+				best[k] = score
 			}
 		}
-		if errors.Is(end, io.EOF) {
-			break
-		}
-		if end != nil {
-			return nil, fmt.Errorf("ask others: %w", end)
+		for i := range flows {
+			f = &flows[i]
+			o.judge[j].take(f, claim)
 		}
 	}
+}
+
+// claims are what the rules say of the cell in the end.
+func (o *others) claims() map[string]*claims {
 	out := map[string]*claims{}
-	for i := range rules {
-		out[rules[i].key()] = settle(c, s.Start.UnixNano(), best[i])
+	for i := range o.rules {
+		out[o.rules[i].key()] = settle(o.c, o.start, o.best[i])
 	}
-	return out, nil
+	return out
 }
 
 // settle tells accusations that meet an attack from the others.
@@ -416,12 +418,15 @@ func TestPeerRules(t *testing.T) {
 		{src: ownAddr(1), port: 23, start: at(1, 0), end: at(1, 0)},
 		{src: ownAddr(1), port: 80, start: at(1, 0), end: at(1, 0)},
 	}
-	got, err := askPeers(t.Context(), parsed, c)
-	if err != nil {
+	o := newOthers(c, parsed.Start.UnixNano())
+	if err := parsed.Flows().Run(t.Context(), func(b weir.Batch) error {
+		o.take(b.Flows)
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	have := map[string]string{}
-	for name, cl := range got {
+	for name, cl := range o.claims() {
 		have[name] = fmt.Sprintf("%.2f", cl.hit)
 	}
 	want := map[string]string{

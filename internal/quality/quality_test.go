@@ -40,8 +40,9 @@ func cells(rates []uint32, seeds int, counted bool, role func(string) bool) []*c
 }
 
 // TestFull runs everything and writes docs/reference/quality.md. WEIR_QUALITY is
-// "full"; WEIR_QUALITY_SEEDS takes fewer seeds, WEIR_QUALITY_KEEP names a
-// directory that keeps the texts of the scenarios.
+// "full"; WEIR_QUALITY_SEEDS takes fewer seeds, WEIR_QUALITY_OUT names another
+// directory for the page, WEIR_QUALITY_KEEP one that keeps the texts of the
+// scenarios.
 func TestFull(t *testing.T) {
 	if os.Getenv("WEIR_QUALITY") != "full" {
 		t.Skip("the full run is `make quality`")
@@ -58,7 +59,10 @@ func TestFull(t *testing.T) {
 	all := func(string) bool { return true }
 	runAll(t, cells(rates(), seeds, false, all), sum.take)
 	runAll(t, cells(countedRates(), min(seeds, countedSeeds), true, all), counted.take)
-	dir := filepath.Join("..", "..", "docs", "reference")
+	dir := os.Getenv("WEIR_QUALITY_OUT")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "docs", "reference")
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "quality"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,13 @@ func run(ctx context.Context, dir string, c *cell) (outcome, error) {
 		return outcome{}, fmt.Errorf("keep the scenario: %w", err)
 	}
 	o := outcome{cell: c, found: make([]int, len(c.attacks))}
-	res, err := engine.RunCase(ctx, path, options(), 3, 78, func(*engine.Detection) {})
+	s, err := scenario.Parse(path, c.text)
+	if err != nil {
+		return outcome{}, fmt.Errorf("run %s: %w", c.name, err)
+	}
+	// The rules of others look at the flows while Weir reads them.
+	others := newOthers(c, s.Start.UnixNano())
+	res, err := engine.RunCase(ctx, path, options(), 3, 78, func(d *engine.Detection) { d.Tap(others.take) })
 	if err == nil {
 		err = res.Fault
 	}
@@ -57,15 +63,8 @@ func run(ctx context.Context, dir string, c *cell) (outcome, error) {
 		return o, fmt.Errorf("run %s: %w", c.name, err)
 	}
 	o.flows, o.alerts = res.Flows, res.Alerts
-	s, err := scenario.Load(path)
-	if err != nil {
-		return o, fmt.Errorf("run %s: %w", c.name, err)
-	}
 	o.judge(s)
-	o.peers, err = askPeers(ctx, s, c)
-	if err != nil {
-		return o, fmt.Errorf("ask the rules of others about %s: %w", c.name, err)
-	}
+	o.peers = others.claims()
 	o.took = time.Since(began)
 	return o, nil
 }
