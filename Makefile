@@ -29,7 +29,8 @@ RACE := ./internal/ingest/... ./internal/engine/... ./internal/api/... ./interna
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: DEMO_EXIT=1 (demo ends by itself), FUZZTIME=60s, BENCH=regexp, BENCHTIME=1s, WEIR_DATA=directory"
+	@echo "  Variables: DEMO_EXIT=1 (demo ends by itself), FUZZTIME=60s, BENCH=regexp, BENCHTIME=1s, WEIR_DATA=directory,"
+	@echo "  WEIR_QUALITY_SEEDS=1 (a quick make quality), WEIR_QUALITY_OUT=directory (writes the page there)"
 
 build: ## bin/weir, a static binary
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/weir ./cmd/weir
@@ -86,8 +87,8 @@ fuzz: ## every fuzz target for FUZZTIME
 bench: ## the benchmarks of all packages
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) ./...
 
-quality: ## measure detection and write docs/reference/quality.md (long; WEIR_QUALITY_SEEDS=1 for a quick one)
-	WEIR_QUALITY=full $(GO) test -count=1 -v -timeout 5h -run '^TestFull$$' ./internal/quality
+quality: ## measure detection and write docs/reference/quality.md (hours)
+	WEIR_QUALITY=full $(if $(WEIR_QUALITY_OUT),WEIR_QUALITY_OUT='$(abspath $(WEIR_QUALITY_OUT))') $(GO) test -count=1 -v -timeout 5h -run '^TestFull$$' ./internal/quality
 
 docs: ## write the generated pages anew
 	@pkgs=$$(git ls-files --cached --others --exclude-standard '*_test.go' | xargs grep -lE 'flag\.Bool\("update"' | xargs -n 1 dirname | sort -u | sed 's,^,./,'); \

@@ -24,6 +24,8 @@ type page struct {
 	// counted is the part that is sampled by counting.
 	counted *tally
 	rate    []uint32
+	// cases are the rows of recorded traffic, once they have been run.
+	cases []recordedRow
 }
 
 func (p *page) say(format string, args ...any) { fmt.Fprintf(&p.Builder, format+"\n", args...) }
@@ -70,8 +72,9 @@ func number(v float64) string {
 // write writes page and plots.
 func (p *page) write() {
 	p.say("# Quality of detection\n")
-	p.say("Purpose: how well the 15 rules detect, by sampling rate, in numbers. Every number and plot of this page is written by `make quality`, nothing by hand.\n")
-	p.say("Contents: 1 How it is measured · 2 Recall · 3 False alerts · 4 Precision · 5 Time to detect · 6 Estimates · 7 Sampling by counting · 8 Rules of others · 9 Recorded traffic\n")
+	p.say("Purpose: how well the 15 rules detect, by sampling rate, in numbers. Every number, word of judgement and plot of this page is written by `make quality`, nothing by hand; the tallies that it is computed from are in [results.json](quality/results.json).\n")
+	p.say("Contents: 0 In short · 1 How it is measured · 2 Recall · 3 False alerts · 4 Precision · 5 Time to detect · 6 Estimates · 7 Sampling by counting · 8 Rules of others · 9 Recorded traffic\n")
+	p.accept()
 	p.how()
 	p.recall()
 	p.falseAlerts()
@@ -80,7 +83,9 @@ func (p *page) write() {
 	p.estimates()
 	p.byCounting()
 	p.peers()
+	p.cases = []recordedRow{}
 	p.recorded()
+	p.results()
 	if err := os.WriteFile(filepath.Join(p.dir, "quality.md"), []byte(p.String()), 0o644); err != nil {
 		p.t.Fatal(err)
 	}
@@ -158,6 +163,17 @@ func (p *page) kinds() []level {
 func (p *page) recall() {
 	p.say("## 2. Recall\n")
 	p.say("Share of attacks that were found (number of attacks).\n")
+	p.say("### By rule, at 1.5 and 2 times the reach, with a history\n")
+	p.say("With the Wilson 95 %% interval.\n")
+	var byRule [][]string
+	for _, rule := range weir.AlertTypes() {
+		row := []string{string(rule)}
+		for _, n := range p.rate {
+			row = append(row, withInterval(p.found(rule, n)))
+		}
+		byRule = append(byRule, row)
+	}
+	p.table(p.rates("rule"), byRule)
 	for _, part := range []struct {
 		title string
 		keep  func(l level) bool
@@ -497,7 +513,7 @@ func ratio(found, wrong int) float64 {
 
 // equal is the precision of a rule of others at the recall of Weir.
 func (p *page) equal(k task, r *peerRule, n uint32) string {
-	recall, found, wrong := p.sum.own(k, n)
+	recall, _, _ := p.sum.own(k, n)
 	s := p.sum.peers[peerKey{r.key(), n}]
 	threshold := s.reaching(recall)
 	if threshold == 0 {
@@ -506,10 +522,26 @@ func (p *page) equal(k task, r *peerRule, n uint32) string {
 	}
 	_, theirs, bad := s.at(threshold)
 	text := number(ratio(theirs, bad))
-	if ratio(theirs, bad) > ratio(found, wrong) {
+	if p.ahead(k, r, n) {
 		return "**" + text + "**"
 	}
 	return text
+}
+
+// ahead reports whether a rule of others has a higher precision than Weir at its
+// recall.
+func (p *page) ahead(k task, r *peerRule, n uint32) bool {
+	recall, found, wrong := p.sum.own(k, n)
+	s := p.sum.peers[peerKey{r.key(), n}]
+	if s == nil {
+		return false
+	}
+	threshold := s.reaching(recall)
+	if threshold == 0 {
+		return false
+	}
+	_, theirs, bad := s.at(threshold)
+	return ratio(theirs, bad) > ratio(found, wrong)
 }
 
 func (p *page) recorded() {
@@ -551,6 +583,7 @@ func (p *page) recorded() {
 			sum := at2(totals, thin)
 			sum.Score = sum.Add(s.Score)
 			sum.cases += s.cases
+			p.cases = append(p.cases, recordedRow{set, thin, s.cases, s.Must, s.MustMet, s.Should, s.ShouldMet, s.False})
 			row = append(row, cell(s))
 		}
 		rows = append(rows, row)

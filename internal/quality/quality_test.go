@@ -3,6 +3,7 @@ package quality
 import (
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"testing"
@@ -55,6 +56,8 @@ func TestFull(t *testing.T) {
 		}
 		seeds = n
 	}
+	// Scenarios live in little memory; the collector would run all the time.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	sum, counted := newTally(), newTally()
 	all := func(string) bool { return true }
 	runAll(t, cells(rates(), seeds, false, all), sum.take)

@@ -29,6 +29,8 @@ type outcome struct {
 	alerts []weir.Alert
 	// wrong are the indices of the alerts that meet no attack of the cell.
 	wrong []int
+	// enough is by attack: when its records sufficed, 0 for never or not known.
+	enough []int64
 	// peers are what the rules of others say of the same flows.
 	peers map[string]*claims
 	took  time.Duration
@@ -54,8 +56,13 @@ func run(ctx context.Context, dir string, c *cell) (outcome, error) {
 		return outcome{}, fmt.Errorf("run %s: %w", c.name, err)
 	}
 	// The rules of others look at the flows while Weir reads them.
-	others := newOthers(c, s.Start.UnixNano())
-	res, err := engine.RunCase(ctx, path, options(), 3, 78, func(d *engine.Detection) { d.Tap(others.take) })
+	others, enough := newOthers(c, s.Start.UnixNano()), newEvidence(c)
+	res, err := engine.RunCase(ctx, path, options(), 3, 78, func(d *engine.Detection) {
+		d.Tap(func(flows []weir.Flow) {
+			others.take(flows)
+			enough.take(flows)
+		})
+	})
 	if err == nil {
 		err = res.Fault
 	}
@@ -64,7 +71,7 @@ func run(ctx context.Context, dir string, c *cell) (outcome, error) {
 	}
 	o.flows, o.alerts = res.Flows, res.Alerts
 	o.judge(s)
-	o.peers = others.claims()
+	o.peers, o.enough = others.claims(), enough.at
 	o.took = time.Since(began)
 	return o, nil
 }

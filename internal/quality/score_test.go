@@ -25,6 +25,8 @@ type hits struct {
 	// delay is the event time from the beginning of the attack to the alert, lag
 	// that from the moment when the reach of the rule was passed.
 	delay, lag []time.Duration
+	// after is that from the moment when the records sufficed (see evidence).
+	after []time.Duration
 }
 
 func (h *hits) recall() float64 {
@@ -36,7 +38,7 @@ func (h *hits) recall() float64 {
 
 func (h *hits) add(o *hits) {
 	h.all, h.found = h.all+o.all, h.found+o.found
-	h.delay, h.lag = append(h.delay, o.delay...), append(h.lag, o.lag...)
+	h.delay, h.lag, h.after = append(h.delay, o.delay...), append(h.lag, o.lag...), append(h.after, o.after...)
 }
 
 // when tells the first day of a resource from the others.
@@ -121,6 +123,9 @@ func (t *tally) take(o outcome) {
 		if a.counted && a.factor >= 1 {
 			passed := a.start + int64(float64(a.end-a.start)/a.factor)
 			h.lag = append(h.lag, time.Duration(al.Generated-passed))
+		}
+		if o.enough[i] != 0 {
+			h.after = append(h.after, time.Duration(al.Generated-o.enough[i]))
 		}
 		t.interval(c, a, al)
 	}
