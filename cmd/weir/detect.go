@@ -37,10 +37,17 @@ func (a *app) detectCommand() *cobra.Command {
 		Long: `Detect runs the rules over files, with the same pipeline as the daemon and in
 event time. The alerts come out oldest first, each once in its final state, and
 are the same at every run. '-' reads standard input. Formats, gzip and zstd are
-told from the content.`,
+told from the content.
+
+With --baseline a run goes on where an earlier one, with --save-baseline, ended:
+what is normal, open windows and open alerts are taken over, so that two runs
+over two days tell what one run over both would. Alerts that the earlier run has
+told and that got no new evidence are not told again.`,
 		Example: `  weir detect --inventory inventory.yaml conn.log.gz
   weir detect --inventory inventory.yaml --intel c2=feodo.csv --sampling 1000 export.pcap
-  zcat flows.csv.gz | weir detect --inventory inventory.yaml --fail-on high -`,
+  zcat flows.csv.gz | weir detect --inventory inventory.yaml --fail-on high -
+  weir detect --inventory inventory.yaml --save-baseline learnt monday.csv
+  weir detect --inventory inventory.yaml --baseline learnt --save-baseline learnt tuesday.csv`,
 		Args: usageArgs(cobra.MinimumNArgs(1), "detect FILE..."),
 	}
 	in.add(c, true)
@@ -65,7 +72,7 @@ func (a *app) offline(in *inputFlags, files []string) (engine.Offline, error) {
 	intel, err := parsedIntel(in.intel)
 	return engine.Offline{
 		Config: &loaded.Config, Files: files, Format: format, Sampling: in.sampling, Thin: in.thin, Seed: in.seed,
-		Inventory: in.inventory, Intel: intel,
+		Inventory: in.inventory, Intel: intel, Baseline: in.baseline, SaveBaseline: in.save,
 	}, err
 }
 
@@ -93,23 +100,33 @@ func (a *app) detect(ctx context.Context, files []string, in *inputFlags, failOn
 	for _, w := range d.Inventory().Warnings() {
 		a.note("inventory: %s", w)
 	}
-	matched := false
+	matched, shown := false, int64(0)
 	final := engine.NewFinal()
+	tell := func(al *weir.Alert) error {
+		shown++
+		matched = matched || reaches(al.Type, least)
+		return out.add(catalog.Render(al, lang))
+	}
 	stop := a.progress(func() (engine.Progress, string) { return d.Progress(), plural(d.Alerts(), "alert") })
 	begun := time.Now()
 	runErr := d.Run(ctx, func(al weir.Alert, _ engine.Change) error {
-		matched = matched || reaches(al.Type, least)
-		if updates {
-			return out.add(catalog.Render(&al, lang))
-		}
 		final.Add(al)
+		if updates {
+			return tell(&al)
+		}
 		return nil
 	})
 	stop()
 	for _, al := range final.Alerts() {
-		if err := out.add(catalog.Render(&al, lang)); err != nil {
+		if updates || !d.News(&al) {
+			continue
+		}
+		if err := tell(&al); err != nil {
 			return err
 		}
+	}
+	if updates {
+		shown = int64(len(final.Alerts()))
 	}
 	if err := out.close(); err != nil {
 		return err
@@ -118,7 +135,7 @@ func (a *app) detect(ctx context.Context, files []string, in *inputFlags, failOn
 		return fileProblem(runErr)
 	}
 	partial := a.tellFiles(d.Report())
-	a.summary(d, time.Since(begun), o)
+	a.summary(d, shown, time.Since(begun), o)
 	switch {
 	case runErr != nil:
 		return runErr
@@ -149,9 +166,9 @@ func reaches(t weir.AlertType, least weir.Severity) bool {
 }
 
 // summary tells on stderr what was read and why the rest was left.
-func (a *app) summary(d *engine.Detection, took time.Duration, o engine.Offline) {
+func (a *app) summary(d *engine.Detection, alerts int64, took time.Duration, o engine.Offline) {
 	s := d.Summary()
-	a.note("%s: %s in %s (%s/s)", plural(s.Alerts, "alert"), plural(s.Flows, "flow"), took.Round(time.Millisecond), count(float64(s.Flows)/max(took.Seconds(), 0.001)))
+	a.note("%s: %s in %s (%s/s)", plural(alerts, "alert"), plural(s.Flows, "flow"), took.Round(time.Millisecond), count(float64(s.Flows)/max(took.Seconds(), 0.001)))
 	if s.Flows > 0 && s.Contacts == 0 {
 		if len(o.Inventory)+len(o.Config.Inventory.Files) == 0 {
 			a.note("nothing is protected: name the protected addresses with --inventory FILE")
@@ -162,11 +179,20 @@ func (a *app) summary(d *engine.Detection, took time.Duration, o engine.Offline)
 	if s.NoRate > 0 {
 		a.note("%s have no known sampling rate: --sampling N tells it", plural(s.NoRate, "contact"))
 	}
+	a.tellOlder(d)
 	if s.Late > 0 {
 		a.note("%s came too late for their pane and were dropped", plural(s.Late, "flow"))
 	}
 	if a.verbose {
 		a.note("%d contacts, %d flows of nobody protected, %d without a clear client, %d findings", s.Contacts, s.Unprotected, s.Ambiguous, s.Findings)
+	}
+}
+
+// tellOlder warns of flows that the baseline has left behind.
+func (a *app) tellOlder(d *engine.Detection) {
+	if s := d.Summary(); s.Older > 0 {
+		a.warn("%s of %d that concern protected resources ended before %s, up to which the baseline reaches, and took no part: "+
+			"give the input in order of time, or run without --baseline", plural(s.Older, "flow"), s.Flows-s.Unprotected, d.Learnt().Format(time.RFC3339))
 	}
 }
 

@@ -17,6 +17,7 @@ type inputFlags struct {
 	format           string
 	sampling, thin   uint32
 	seed             uint64
+	baseline, save   string
 }
 
 func (f *inputFlags) add(c *cobra.Command, detection bool) {
@@ -30,6 +31,12 @@ func (f *inputFlags) add(c *cobra.Command, detection bool) {
 	}
 	fs.StringArrayVar(&f.inventory, "inventory", nil, "`FILE` of protected resources; repeatable")
 	fs.StringArrayVar(&f.intel, "intel", nil, "indicators: `FILE`, or CATEGORY=FILE where they do not say their category; repeatable")
+	f.addBaseline(fs)
+}
+
+func (f *inputFlags) addBaseline(fs *pflag.FlagSet) {
+	fs.StringVar(&f.baseline, "baseline", "", "start from what an earlier run learnt and left in `DIR`")
+	fs.StringVar(&f.save, "save-baseline", "", "store in `DIR` what this run learns, for the next one")
 }
 
 func (f *inputFlags) addThin(fs *pflag.FlagSet) {

@@ -36,6 +36,7 @@ missed and raised in error, and precision and recall of each rule. It exits with
 	fs.StringVar(&in.format, "format", "", "input `NAME` of the format, where neither case nor content tells it")
 	fs.VarP((*rate)(&in.sampling), "sampling", "", "packet sampling 1-in-`N`, where neither case nor input says it")
 	in.addThin(fs)
+	in.addBaseline(fs)
 	a.setFlag(fs)
 	c.RunE = a.do(func(ctx context.Context, args []string) error { return a.test(ctx, args, &in, failOn) })
 	return c
@@ -72,6 +73,9 @@ func (a *app) test(ctx context.Context, args []string, in *inputFlags, failOn st
 	paths, err := a.findCases(args)
 	if err != nil {
 		return err
+	}
+	if in.save != "" && len(paths) != 1 {
+		return exit(exitUsage, "--save-baseline: expected one case, not %d: each would learn something else", len(paths))
 	}
 	o, err := a.offline(in, nil)
 	if err != nil {
@@ -152,12 +156,17 @@ func isDir(name string) bool {
 
 func (a *app) runCase(ctx context.Context, path string, o engine.Offline, where string) (caseRow, engine.CaseResult, error) {
 	stop := func() {}
+	var run *engine.Detection
 	r, err := engine.RunCase(ctx, path, o, exitPartial, exitInvalid, func(d *engine.Detection) {
+		run = d
 		stop = a.progress(func() (engine.Progress, string) { return d.Progress(), where + ", " + plural(d.Alerts(), "alert") })
 	})
 	stop()
 	if err != nil {
-		return caseRow{}, r, err
+		return caseRow{}, r, fileProblem(err)
+	}
+	if run != nil {
+		a.tellOlder(run)
 	}
 	row := caseRow{Case: path, Title: r.Title, Group: r.Group, Result: "pass", Skipped: r.Skipped, Flows: r.Flows, Alerts: len(r.Alerts), Seconds: r.Took.Round(time.Millisecond).Seconds(), Rules: r.Judgement.Rules}
 	if r.Skipped != "" {

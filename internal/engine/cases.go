@@ -52,6 +52,12 @@ func (r *CaseResult) Failed() bool { return r.Skipped == "" && r.Judgement.Faile
 // case file itself.
 func RunCase(ctx context.Context, path string, o Offline, exitPartial, exitInvalid int, watch func(*Detection)) (CaseResult, error) {
 	began := time.Now()
+	if o.Baseline != "" {
+		// A fault of it is no failure of the case.
+		if _, err := readLearnt(o.Baseline, o.Config.Rules()); err != nil {
+			return CaseResult{Path: path}, err
+		}
+	}
 	var c *scenario.Case
 	var d *Detection
 	var err error
@@ -98,7 +104,11 @@ func RunCase(ctx context.Context, path string, o Offline, exitPartial, exitInval
 			r.Exit = exitInvalid
 		}
 	}
-	r.Alerts = final.Alerts()
+	for _, a := range final.Alerts() {
+		if d == nil || d.News(&a) {
+			r.Alerts = append(r.Alerts, a)
+		}
+	}
 	out := scenario.Outcome{Protected: protected, Flows: r.Flows, Exit: r.Exit}
 	for i := range r.Alerts {
 		out.Alerts = append(out.Alerts, judged(&r.Alerts[i]))

@@ -5,12 +5,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/alert"
+	"github.com/weir-net/weir/internal/detect"
 	"github.com/weir-net/weir/internal/engine/config"
 	"github.com/weir-net/weir/internal/ingest"
 	"github.com/weir-net/weir/internal/intel"
@@ -33,6 +36,9 @@ type Offline struct {
 	// Inventory and Intel are read in addition to those of the configuration.
 	Inventory []string
 	Intel     []IntelFile
+	// Baseline is the directory of what an earlier run learnt, from which this
+	// one starts; SaveBaseline that for what this one learns. Empty is none.
+	Baseline, SaveBaseline string
 }
 
 // Names of other rooms that callers of the engine need.
@@ -98,6 +104,11 @@ type Detection struct {
 	know   *knowledge
 	report func(change)
 	alerts atomic.Int64
+
+	save        string // directory for what is learnt, or empty
+	rules       detect.Config
+	told        map[string]int64 // by the run that saved the baseline
+	learntUntil time.Time
 }
 
 // NewDetection validates the settings and opens the inputs. It starts nothing.
@@ -121,11 +132,24 @@ func NewDetection(o Offline) (*Detection, error) {
 
 // prepare makes the pipeline.
 func (d *Detection) prepare(o Offline, know *knowledge) error {
-	d.know = know
+	d.know, d.save, d.rules = know, o.SaveBaseline, o.Config.Rules()
+	var from *learnt
 	var err error
-	d.pipe, err = newPipeline(o.Config.Rules(), o.Config.Shards(), know, func(c change) { d.report(c) })
+	if o.Baseline != "" {
+		if from, err = readLearnt(o.Baseline, d.rules); err != nil {
+			return err
+		}
+	}
+	d.pipe, err = newPipeline(d.rules, o.Config.Shards(), know, func(c change) { d.report(c) })
 	if err != nil {
 		return err
+	}
+	if from != nil {
+		if err := d.pipe.adopt(from); err != nil {
+			d.pipe.stop()
+			return errBaseline(filepath.Join(o.Baseline, BaselineFile), "%w", err)
+		}
+		d.told, d.learntUntil = from.told, from.meta.Until
 	}
 	if o.Thin > 1 {
 		d.pipe.thin = newThinner(o.Thin, o.Seed)
@@ -138,11 +162,27 @@ func (d *Detection) prepare(o Offline, know *knowledge) error {
 // input; what could be read was processed before.
 func (d *Detection) Run(ctx context.Context, emit func(weir.Alert, alert.Change) error) error {
 	defer d.pipe.stop()
+	if d.save != "" {
+		if err := os.MkdirAll(d.save, 0o700); err != nil {
+			return fmt.Errorf("save the baseline: %w", err)
+		}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	var leave *learnt // once the input is at its end
+	told := map[string]bool{}
 	d.report = func(c change) {
 		if c.what == alert.Opened {
 			d.alerts.Add(1)
+		}
+		if leave != nil && c.what == alert.Closed {
+			leave.told[c.alert.ID] = c.alert.Last
+		}
+		if d.told != nil && c.what == alert.Closed && !told[c.alert.ID] && !d.News(&c.alert) {
+			return // nothing came: the earlier run told the same end
+		}
+		if d.told != nil {
+			told[c.alert.ID] = true
 		}
 		if err := emit(c.alert, c.what); err != nil {
 			cancel(err)
@@ -155,8 +195,19 @@ func (d *Detection) Run(ctx context.Context, emit func(weir.Alert, alert.Change)
 	if err != nil {
 		return err
 	}
+	if d.save != "" {
+		if leave, err = d.pipe.learnt(d.rules, max(d.rules.Lateness, ingest.FileSlack)); err != nil {
+			return err
+		}
+	}
 	d.pipe.finish()
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if leave != nil {
+		return leave.write(d.save)
+	}
+	return nil
 }
 
 // Progress tells how far the run is. It is safe for concurrent use.
@@ -182,7 +233,9 @@ func (d *Detection) Report() FilesReport {
 type Summary struct {
 	Flows, Unprotected, Contacts, Late uint64
 	Ambiguous, NoRate, Findings        uint64
-	Alerts                             int64
+	// Older are flows older than the baseline that the run started from.
+	Older  uint64
+	Alerts int64
 }
 
 // Summary returns the numbers so far. It is safe for concurrent use.
@@ -191,7 +244,7 @@ func (d *Detection) Summary() Summary {
 	s := c.stats.Load()
 	return Summary{
 		Flows: c.flows.Load(), Unprotected: c.unprotected.Load(), Contacts: c.contacts.Load(), Late: c.late.Load(),
-		Ambiguous: s.Ambiguous, NoRate: s.NoRate, Findings: c.findings.Load(), Alerts: d.Alerts(),
+		Ambiguous: s.Ambiguous, NoRate: s.NoRate, Findings: c.findings.Load(), Older: c.older.Load(), Alerts: d.Alerts(),
 	}
 }
 

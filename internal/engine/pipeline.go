@@ -32,6 +32,10 @@ type pipeline struct {
 	closed int64
 	begun  bool
 	thin   *thinner
+	// inherited is the end of what an earlier run closed; newest follows the
+	// starts of flows.
+	inherited int64
+	newest    newest
 
 	scratch []weir.Contact
 	report  func(change)
@@ -41,6 +45,7 @@ type pipeline struct {
 // counts are the counters of a pipeline, safe for concurrent reading.
 type counts struct {
 	flows, unprotected, contacts, late atomic.Uint64
+	older                              atomic.Uint64 // than what an earlier run closed
 	findings, alerts                   atomic.Uint64
 	watermark                          atomic.Int64
 	stats                              atomic.Pointer[detect.Stats]
@@ -84,12 +89,17 @@ func (p *pipeline) feed(b weir.Batch) {
 		if p.begun && f.End < p.closed {
 			// Its pane is closed: nothing may still change in it, whichever shard
 			// it belongs to.
-			p.counts.late.Add(1)
+			if f.End < p.inherited {
+				p.counts.older.Add(1)
+			} else {
+				p.counts.late.Add(1)
+			}
 			continue
 		}
+		p.newest.observe(f.Start)
 		p.counts.contacts.Add(uint64(len(p.scratch)))
 		for j := range p.scratch {
-			s := p.shards[p.scratch[j].Resource.Key()%uint64(len(p.shards))]
+			s := p.shards[p.shardOf(p.scratch[j].Resource.Key())]
 			s.queue = append(s.queue, p.scratch[j])
 		}
 	}
@@ -99,6 +109,11 @@ func (p *pipeline) feed(b weir.Batch) {
 	if b.Watermark != 0 {
 		p.advance(b.Watermark)
 	}
+}
+
+// shardOf returns the index of the shard that has the resource of a key.
+func (p *pipeline) shardOf(key uint64) int {
+	return int(key % uint64(len(p.shards))) //nolint:gosec // below the number of shards
 }
 
 // advance closes the panes that end at or before the watermark.
