@@ -10,6 +10,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/service"
+	"github.com/weir-net/weir/internal/detect/vantage"
 )
 
 // actKey names an activity of a resource: who plays the server, and the port.
@@ -33,6 +34,7 @@ type resource struct {
 	Flood  floodState
 	Block  blockState
 	Back   backState
+	Points vantage.Points
 
 	// pairCount and level are, by direction (0 in, 1 out), the number of peers
 	// kept and the level of adaptive hash sampling.
@@ -228,6 +230,7 @@ func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
 	r.Last = max(r.Last, cs[len(cs)-1].End)
 	r.Intel.begin()
 	r.Scan.begin()
+	r.Points.Pane(cs, end)
 	for i := range cs {
 		c := &cs[i]
 		if c.Leg == weir.BackLeg {
@@ -249,6 +252,7 @@ func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
 		if !ok {
 			d.stats.Ambiguous++
 			r.Intel.add(c, nil)
+			r.Scan.unsure(c)
 			continue
 		}
 		r.Intel.add(c, &s)
