@@ -174,17 +174,13 @@ func (r *resource) blockRule(d *Detector, t int64, emit func(weir.Finding)) {
 	b := &r.Block
 	if t%int64(time.Hour) == 0 {
 		b.roll(t - 1)
-		for _, k := range slices.SortedFunc(maps.Keys(b.Sets), comparePorts) {
+		for _, k := range slices.SortedFunc(maps.Keys(b.Sets), service.Port.Compare) {
 			r.closeHour(b.Sets[k], k, t)
 		}
 	}
 	if b.Fresh && (b.Fired == 0 || t-b.Fired >= int64(time.Hour)) {
 		r.reportBlock(d, t, emit)
 	}
-}
-
-func comparePorts(a, b service.Port) int {
-	return int(a.Proto)<<16 + int(a.Port) - int(b.Proto)<<16 - int(b.Port)
 }
 
 // closeHour judges the newcomers of one hour, then takes them into the set.

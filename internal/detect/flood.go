@@ -11,6 +11,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/carpet"
 	"github.com/weir-net/weir/internal/detect/service"
 )
 
@@ -261,6 +262,8 @@ type flood struct {
 	x, tcp, in, bytes, inBytes uint64
 	all                        uint64
 	top                        [3]uint64 // packets of the first 1, 2, 3 destinations
+	dests                      []carpet.Dest
+	nets                       []carpet.Net // where no destination stands out
 }
 
 func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane, end int64, emit func(weir.Finding)) {
@@ -295,7 +298,7 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 			tier = floodLowTier
 		}
 	}
-	pass := hit && (phase == baseline.PhaseCold || surprise >= need) && ev.fits(class, r)
+	pass := hit && (phase == baseline.PhaseCold || surprise >= need) && ev.fits(class, r) && !r.sweeping(class, n, &ev, pane*int64(d.cfg.Pane))
 	prev := s.Passed[class]
 	if pass {
 		s.Passed[class] = [2]int64{pane + 1, prev[0]}
@@ -383,7 +386,29 @@ func (f *floodSum) collect(class floodClass) flood {
 		}
 		ev.top[i] = sum
 	}
+	for _, k := range ev.keys {
+		ev.dests = append(ev.dests, carpet.Dest{Addr: k.addr(), Packets: f.Dst[k].Out})
+	}
+	if len(ev.keys) > 0 && float64(f.Dst[ev.keys[0]].Out) < victimShare*float64(ev.all) {
+		ev.nets = carpet.Nets(ev.dests)
+	}
 	return ev
+}
+
+// carpet returns the /24 that holds most of the volume while no address does
+// (section 8.5).
+func (ev *flood) carpet() (netip.Prefix, bool) {
+	if len(ev.nets) == 0 || float64(ev.nets[0].Packets) < carpetShare*float64(ev.all) {
+		return netip.Prefix{}, false
+	}
+	return ev.nets[0].Prefix, true
+}
+
+// sweeping reports whether the SYNs of a pane are those of a fast scan, which
+// has its own alert (property P17): a sweep is going on, and nothing says that
+// destinations get more than a few each.
+func (r *resource) sweeping(class floodClass, n uint32, ev *flood, start int64) bool {
+	return class == floodSYN && r.scanning(start) && !carpet.Packed(n, ev.dests)
 }
 
 // fits applies the conditions of a class besides its rate.
@@ -400,7 +425,8 @@ func (ev *flood) fits(class floodClass, r *resource) bool {
 			float64(ev.bytes) >= floodReflRatio*float64(ev.inBytes) && ev.share(1) >= floodReflShare
 	case floodUDP, floodICMP, floodFragments, floodClasses:
 	}
-	return ev.share(3) >= floodTopShare && reply
+	_, carpeted := ev.carpet()
+	return (carpeted || ev.share(3) >= floodTopShare) && reply
 }
 
 // share is the share of the n largest destinations.
@@ -493,31 +519,10 @@ func (r *resource) floodFinding(d *Detector, class floodClass, sum *floodSum, ev
 			First: sum.First, Last: sum.Last,
 		})
 	}
-	if p, ok := carpet(sum, ev); ok {
+	if p, ok := ev.carpet(); ok {
 		f.Facts["carpet"] = p.String()
 	}
 	f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitMayBeLegitimate})
 	f.Limits = append(f.Limits, r.limits(true)...)
 	return f
-}
-
-// carpet finds a /24 that holds most of the volume while no address does.
-func carpet(sum *floodSum, ev *flood) (netip.Prefix, bool) {
-	nets := make(map[netip.Prefix]uint64)
-	for _, k := range ev.keys {
-		a := k.addr()
-		if !a.Is4() {
-			return netip.Prefix{}, false
-		}
-		nets[netip.PrefixFrom(a, 24).Masked()] += sum.Dst[k].Out
-	}
-	if len(ev.keys) == 0 || float64(sum.Dst[ev.keys[0]].Out) >= victimShare*float64(ev.all) {
-		return netip.Prefix{}, false
-	}
-	for p, n := range nets {
-		if float64(n) >= carpetShare*float64(ev.all) {
-			return p, true // at most one net can hold half, ties aside
-		}
-	}
-	return netip.Prefix{}, false
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/carpet"
+	"github.com/weir-net/weir/internal/detect/habit"
 	"github.com/weir-net/weir/internal/detect/service"
 )
 
@@ -25,7 +27,8 @@ const (
 	replyShareMax   = 0.3
 	replyShareWeb   = 0.1
 	resetShare      = 0.5
-	webSurprise     = 6
+	webSurprise     = 6 // of new web destinations
+	deadSurprise    = 4 // of unanswered destinations of other ports
 	scanIdle        = 24 * time.Hour
 	scanQuiet       = 2 * time.Hour
 	knownLife       = 7 * 24 * time.Hour
@@ -51,6 +54,7 @@ func (k targetKey) hash() uint64 {
 
 // probe is what one pane shows of first contacts to one target.
 type probe struct {
+	key              targetKey
 	xf, syn, xr, rst uint64
 	n                uint32 // sampling interval
 	source           weir.SamplingSource
@@ -84,24 +88,33 @@ type excursion struct {
 	Records          []hashedRecord
 	Overflow         int
 	Proto            uint8
+	Pane             burst
+	// Flood tells that it once came at the rate of a flood, with many packets for
+	// each target: it is held back for the flood rule.
+	Flood bool
+}
+
+// burst is what one pane adds to an excursion.
+type burst struct {
+	At, First, Last int64
+	Xf              uint64
 }
 
 // scanState follows first contacts that a resource makes.
 type scanState struct {
 	pending  map[targetKey]*probe
+	sweeps   []service.Port // excursions that grew in this pane
+	verts    []peerKey
 	Known    [2]map[uint64]bool
 	KnownGen int64
 	Sweeps   map[service.Port]*excursion
 	Verts    map[peerKey]*excursion
 	Mixed    *excursion
-	WebNew   baseline.Rate // new web destinations an hour
-	WebCount uint64
-	WebLearn int64
-	// Own SYN share: totals of closed days without a scan alert, and of today.
-	SynPast, XfPast   float64
-	SynToday, XfToday uint64
-	DayOf             int64
-	First             int64
+	Own      habit.Share
+	New      habit.Ports // new web destinations, unanswered ones of other ports
+	DayOf    int64
+	First    int64
+	Swept    int64 // hour in which idle excursions were last dropped
 }
 
 func newScanState() scanState {
@@ -111,7 +124,10 @@ func newScanState() scanState {
 	}
 }
 
-func (s *scanState) begin() { clear(s.pending) }
+func (s *scanState) begin() {
+	clear(s.pending)
+	s.sweeps, s.verts = s.sweeps[:0], s.verts[:0]
+}
 
 // scanUDP are the UDP services whose sweeps are worth an alert. High random
 // ports are those of peers of peer-to-peer networks, never judged.
@@ -134,18 +150,7 @@ func (s *scanState) add(ses *session) {
 	if s.First == 0 {
 		s.First = c.Start
 	}
-	k := targetKey{peerOf(c.Peer.Addr()), service.Port{Proto: c.Proto, Port: ses.server}}
-	p := s.pending[k]
-	if p == nil {
-		p = &probe{first: c.Start, own: c.Own.Addr(), n: c.Sampling, source: c.SamplingSource, rec: evidenceOf(c), peerIsOwn: c.PeerIsOwn}
-		s.pending[k] = p
-	}
-	p.first, p.last = min(p.first, c.Start), max(p.last, c.End)
-	if c.Sampling == 0 || p.n == 0 {
-		p.n = 0
-	} else {
-		p.n = max(p.n, c.Sampling)
-	}
+	p := s.probe(c, ses.server)
 	if ses.rev.Packets > 0 && (ses.refused() || ses.flagsApart && ses.rev.Flags&weir.RST != 0 && ses.rev.Flags&weir.SYN == 0) {
 		p.rst += ses.rev.Packets
 	}
@@ -160,8 +165,45 @@ func (s *scanState) add(ses *session) {
 			syn = ses.fwd.Packets // nobody answered, whatever the flags were
 		}
 		p.syn += syn
-		s.SynToday, s.XfToday = s.SynToday+syn, s.XfToday+ses.fwd.Packets
+		s.Own.Add(syn, ses.fwd.Packets)
 	}
+}
+
+// probe returns what the pane shows of the target of a contact, with the contact
+// noted.
+func (s *scanState) probe(c *weir.Contact, port uint16) *probe {
+	k := targetKey{peerOf(c.Peer.Addr()), service.Port{Proto: c.Proto, Port: port}}
+	p := s.pending[k]
+	if p == nil {
+		p = &probe{key: k, first: c.Start, own: c.Own.Addr(), n: c.Sampling, source: c.SamplingSource, rec: evidenceOf(c), peerIsOwn: c.PeerIsOwn}
+		s.pending[k] = p
+	}
+	p.first, p.last = min(p.first, c.Start), max(p.last, c.End)
+	if c.Sampling == 0 || p.n == 0 {
+		p.n = 0
+	} else {
+		p.n = max(p.n, c.Sampling)
+	}
+	return p
+}
+
+// unsure notes a TCP contact whose client could not be told but is rather the
+// own end. Of a service on a high port only the SYNs tell who calls: without the
+// other packets every sampled connection to it would look like a probe.
+func (s *scanState) unsure(c *weir.Contact) {
+	const need = weir.HasPorts | weir.HasPackets | weir.HasFlags
+	if c.Allowed || c.Proto != weir.ProtoTCP || c.LogOdds <= 0 || c.Peer.Port() == 0 || !c.Known.Has(need) {
+		return
+	}
+	f := c.Out.Flags
+	if c.Out.Packets == 0 {
+		f = c.In.Flags
+	}
+	if f&(weir.SYN|weir.RST) != 0 || f == 0 {
+		return
+	}
+	p := s.probe(c, c.Peer.Port())
+	p.xf, p.xr = p.xf+c.Out.Packets, p.xr+c.In.Packets
 }
 
 // isKnown reports whether the target was contacted in the last 7 to 14 days.
@@ -195,15 +237,14 @@ func (r *resource) scanRule(d *Detector, t int64, late bool, emit func(weir.Find
 		return
 	}
 	cold := t-s.First < nanos(d.cfg.LearnCold)
-	past := uint64(s.XfPast)
 	q := 0.0
-	if !cold && past > 0 {
-		q = baseline.BetaUCB95(min(uint64(s.SynPast), past), past)
+	if !cold {
+		q = s.Own.Upper()
 	}
 	t0, t1, double, off := baseline.PMParams(q)
 	if late {
 		r.scanDay(t)
-		s.learnWeb(t)
+		r.scanHour(t)
 	} else {
 		r.takeProbes(t, t0, t1, off)
 	}
@@ -223,18 +264,17 @@ func (r *resource) scanRule(d *Detector, t int64, late bool, emit func(weir.Find
 // takeProbes feeds the CUSUMs with the first contacts of the pane, in order.
 func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 	s := &r.Scan
-	// In the order of time, so that which addresses take part does not matter
-	// (property P9); the address decides ties only.
-	inTime := func(a, b targetKey) int {
-		p, q := s.pending[a], s.pending[b]
-		return cmp.Or(sign(p.first-q.first), sign(p.last-q.last), cmp.Compare(p.xf, q.xf), cmp.Compare(p.syn, q.syn), a.compare(b))
-	}
-	for _, k := range slices.SortedFunc(maps.Keys(s.pending), inTime) {
-		p, h := s.pending[k], k.hash()
-		if p.xf == 0 || s.isKnown(h) {
+	for _, p := range s.inOrder() {
+		k, h := p.key, p.key.hash()
+		// Replies alone are no evidence of a probe, but tell that somebody answers
+		// there, so that a later packet is no first contact.
+		if p.xf == 0 && p.xr <= p.rst || s.isKnown(h) {
 			continue
 		}
 		s.remember(h, t)
+		if p.xf == 0 {
+			continue
+		}
 		f := float64(p.syn) / float64(p.xf)
 		if k.port.Proto == weir.ProtoUDP {
 			f = 0
@@ -242,18 +282,20 @@ func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 				f = 1
 			}
 		}
-		if isWeb(k.port.Port) {
-			s.WebCount++
+		if isWeb(k.port.Port) || f >= deadShare {
+			s.New.Add(k.port)
 		}
 		if off {
 			continue
 		}
-		s.Sweeps[k.port] = s.Sweeps[k.port].take(k, p, f, t0, t1, t)
-		if s.Sweeps[k.port] == nil {
+		if e := s.Sweeps[k.port].take(k, p, f, t0, t1, t); e != nil {
+			s.Sweeps[k.port], s.sweeps = e, append(s.sweeps, k.port)
+		} else {
 			delete(s.Sweeps, k.port)
 		}
-		s.Verts[k.peer] = s.Verts[k.peer].take(k, p, f, t0, t1, t)
-		if s.Verts[k.peer] == nil {
+		if e := s.Verts[k.peer].take(k, p, f, t0, t1, t); e != nil {
+			s.Verts[k.peer], s.verts = e, append(s.verts, k.peer)
+		} else {
 			delete(s.Verts, k.peer)
 		}
 		if k.port.Port < 1024 && !isWeb(k.port.Port) {
@@ -261,10 +303,20 @@ func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 		}
 	}
 	clear(s.pending)
-	dropIdle(s.Sweeps, t, func(a, b service.Port) int {
-		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
+	if hourNo := floorDiv(t, int64(time.Hour)); hourNo != s.Swept || len(s.Sweeps) > 2*maxExcursions || len(s.Verts) > 2*maxExcursions {
+		s.Swept = hourNo
+		dropIdle(s.Sweeps, t, service.Port.Compare)
+		dropIdle(s.Verts, t, peerKey.compare)
+	}
+}
+
+// inOrder returns the probes of the pane in the order of time, so that which
+// addresses take part does not matter (property P9); the address decides ties
+// only.
+func (s *scanState) inOrder() []*probe {
+	return slices.SortedFunc(maps.Values(s.pending), func(p, q *probe) int {
+		return cmp.Or(sign(p.first-q.first), sign(p.last-q.last), cmp.Compare(p.xf, q.xf), cmp.Compare(p.syn, q.syn), p.key.compare(q.key))
 	})
-	dropIdle(s.Verts, t, peerKey.compare)
 }
 
 // dropIdle forgets excursions without a first contact for a day, and beyond the
@@ -306,6 +358,10 @@ func (e *excursion) take(k targetKey, p *probe, f, t0, t1 float64, t int64) *exc
 	if f < deadShare {
 		return e
 	}
+	if e.Pane.At != t {
+		e.Pane = burst{At: t, First: p.first}
+	}
+	e.Pane.First, e.Pane.Last, e.Pane.Xf = min(e.Pane.First, p.first), max(e.Pane.Last, p.last), e.Pane.Xf+p.xf
 	tg := e.Targets[k.peer]
 	if tg == nil {
 		if len(e.Targets) >= maxTargets {
@@ -359,21 +415,23 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 	if late {
 		since = t - hour.slot()
 	}
-	total := 0
-	for _, e := range s.Sweeps {
-		total += len(e.Targets)
-	}
-	for _, port := range slices.SortedFunc(maps.Keys(s.Sweeps), func(a, b service.Port) int {
-		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
-	}) {
+	total := -1
+	sweeps, verts := s.grown(late)
+	for _, port := range sweeps {
 		e := s.Sweeps[port]
-		login := r.loginSweep(d, port)
-		if !e.Cusum.Alarm() || e.NoRate || e.Last < since || login != nil && (!late || login.open(r, t)) {
+		if e == nil || !e.Cusum.Alarm() || e.NoRate || e.Last < since {
 			continue
+		}
+		login := r.loginSweep(d, port)
+		if login != nil && (!late || login.open(r, t)) {
+			continue
+		}
+		if total < 0 {
+			total = s.targets()
 		}
 		need, limit := e.need(sweepExact, sweepSampled, factor), replyShareMax
 		if isWeb(port.Port) {
-			if r.Res.HasRole("crawler", "proxy", "nat") || !r.webSurprising(e, t, cold) {
+			if r.Res.HasRole("crawler", "proxy", "nat") {
 				continue
 			}
 			limit = replyShareWeb
@@ -384,13 +442,17 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 		if r.Res.HasRole("dns", "p2p") && port.Proto == weir.ProtoUDP {
 			continue
 		}
-		if len(e.Targets) < need || float64(len(e.Targets)) < portShare*float64(total) || !e.unanswered(r, limit) {
+		if len(e.Targets) < need || float64(len(e.Targets)) < portShare*float64(total) || !e.unanswered(r, limit) ||
+			!r.surprising(port, e, t, cold) || e.held() {
 			continue
 		}
 		r.fire(d, r.scanFinding(d, e, "sweep", strconv.Itoa(int(port.Port)), need, t, t0, t1), emit)
 	}
-	for _, peer := range slices.SortedFunc(maps.Keys(s.Verts), peerKey.compare) {
+	for _, peer := range verts {
 		e := s.Verts[peer]
+		if e == nil {
+			continue
+		}
 		need := e.need(verticalExact, verticalSampled, factor)
 		if e.Cusum.Alarm() && !e.NoRate && e.Last >= since && e.Pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) && !e.flooded() {
 			r.fire(d, r.scanFinding(d, e, "vertical", "vertical", need, t, t0, t1), emit)
@@ -402,6 +464,58 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 			r.fire(d, r.scanFinding(d, e, "mixed", "mixed", need, t, t0, t1), emit)
 		}
 	}
+}
+
+// grown returns the excursions to report on, in order: those that grew in this
+// pane or, late, all.
+func (s *scanState) grown(late bool) ([]service.Port, []peerKey) {
+	if late {
+		return slices.SortedFunc(maps.Keys(s.Sweeps), service.Port.Compare), slices.SortedFunc(maps.Keys(s.Verts), peerKey.compare)
+	}
+	slices.SortFunc(s.sweeps, service.Port.Compare)
+	slices.SortFunc(s.verts, peerKey.compare)
+	return slices.Compact(s.sweeps), slices.Compact(s.verts)
+}
+
+// targets returns the number of targets of all sweeps.
+func (s *scanState) targets() int {
+	n := 0
+	for _, e := range s.Sweeps {
+		n += len(e.Targets)
+	}
+	return n
+}
+
+// held reports whether a sweep is left to the flood rule: it comes, or came, at
+// the rate of a flood, and its targets get many packets each, as in a carpet
+// bombing. A scan sends few packets to each target, however fast it is.
+func (e *excursion) held() bool {
+	floor := float64(floodSynRate)
+	if e.Proto == weir.ProtoUDP {
+		floor = floodRate
+	}
+	seconds := math.Max(time.Duration(e.Pane.Last-e.Pane.First).Seconds(), 1)
+	if !e.Flood && baseline.RateLower(max(e.N, 1), e.Pane.Xf, seconds) < floor {
+		return false
+	}
+	dests := make([]carpet.Dest, 0, len(e.Targets))
+	for k, tg := range e.Targets {
+		dests = append(dests, carpet.Dest{Addr: k.addr(), Packets: tg.Xf})
+	}
+	e.Flood = carpet.Packed(max(e.N, 1), dests)
+	return e.Flood
+}
+
+// scanning reports whether a sweep that is no flood was going on since a time:
+// its packets are one to each target, which the flood rule leaves alone unless
+// its destinations get many each.
+func (r *resource) scanning(since int64) bool {
+	for _, e := range r.Scan.Sweeps {
+		if e.Cusum.Alarm() && !e.Flood && e.Last >= since && len(e.Targets) >= e.need(sweepExact, sweepSampled, 1) {
+			return true
+		}
+	}
+	return false
 }
 
 // floodPackets is the mean number of packets of a target service from which an
@@ -454,29 +568,37 @@ func (a *activity) open(r *resource, t int64) bool {
 	return false
 }
 
-// webSurprising asks more of sweeps of web ports, which crawlers and clients
-// without an uplink look like: a surprising number of new destinations.
-func (r *resource) webSurprising(e *excursion, t int64, cold bool) bool {
-	if cold {
-		return true // the number needed is doubled instead
+// surprising asks whether the destinations of a sweep are more than usual. A
+// mail server always has servers to call that are gone, a crawler pages, a
+// cluster node pods: of mail and other ports the unanswered destinations count,
+// of web ports new ones.
+func (r *resource) surprising(port service.Port, e *excursion, t int64, cold bool) bool {
+	if isWeb(port.Port) {
+		// In the first day twice the number of destinations is asked instead.
+		return cold || r.Scan.New.Surprise(port, len(e.Targets), time.Duration(t-e.First).Hours()) >= webSurprise
 	}
-	prior := baseline.Prior{A0: 2, B0: 24}
-	hours := math.Max(1, time.Duration(t-e.First).Hours())
-	return r.Scan.WebNew.Surprise(uint64(len(e.Targets)), hours, prior) >= webSurprise
-}
-
-func (s *scanState) learnWeb(t int64) {
-	if t%int64(time.Hour) != 0 {
-		return
-	}
-	prior := baseline.Prior{A0: 2, B0: 24}
-	if s.WebLearn > 0 {
-		if idle := (t-s.WebLearn)/int64(time.Hour) - 1; idle > 0 {
-			s.WebNew.UpdateIdle(idle, 1, time.Hour, t-int64(time.Hour))
+	for h := hour; h <= day; h++ {
+		n := 0
+		for _, tg := range e.Targets {
+			if tg.First >= t-int64(h.window()) {
+				n++
+			}
+		}
+		if r.Scan.New.Surprise(port, n, h.hours()) >= deadSurprise {
+			return true
 		}
 	}
-	s.WebNew.Update(float64(s.WebCount), 1, time.Hour, t, prior)
-	s.WebCount, s.WebLearn = 0, t
+	return false
+}
+
+// scanHour closes an hour of new destinations. Ports of which a sweep is being
+// reported learn nothing.
+func (r *resource) scanHour(t int64) {
+	if t%int64(time.Hour) == 0 {
+		r.Scan.New.Close(t, func(p service.Port) bool {
+			return r.isOpen(episodeKey{weir.PortScanning, strconv.Itoa(int(p.Port))}, t)
+		})
+	}
 }
 
 // scanDay closes a day of the own SYN share, unless a scan was reported in it.
@@ -490,10 +612,8 @@ func (r *resource) scanDay(t int64) {
 	for k, e := range r.Episodes {
 		scanned = scanned || k.Typ == weir.PortScanning && e.Until > t-int64(day.window())
 	}
-	if !scanned {
-		s.SynPast, s.XfPast = s.SynPast*0.9+float64(s.SynToday), s.XfPast*0.9+float64(s.XfToday)
-	}
-	s.SynToday, s.XfToday, s.DayOf = 0, 0, dayNo
+	s.Own.Close(!scanned)
+	s.DayOf = dayNo
 }
 
 func (r *resource) scanFinding(d *Detector, e *excursion, shape, key string, need int, t int64, t0, t1 float64) weir.Finding {

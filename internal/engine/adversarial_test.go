@@ -31,7 +31,10 @@ import (
 //	poisoning                judgePair: a prior of 1,000 for the own history
 //	rotation                 peerOf: whole addresses
 //	odd-port                 serviceTable.find: listeners not asked
-//	carpet.syn, fragments    judgeFlood: never
+//	carpet.*, fragments      judgeFlood: never
+//	carpet.syn, carpet.syn.late  excursion.held: never
+//	carpet.udp               flood.carpet: never
+//	sweep.fast.*             resource.sweeping: never
 //	restart and skew         pairFinding: key with the time
 //	systematic sampling      gate: 30 sessions -> 900, odds 2 -> 900
 func TestAdversarialSet(t *testing.T) {

@@ -3,6 +3,7 @@
 package service
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,6 +60,11 @@ func (s *Service) InRange(k uint64) bool {
 type Port struct {
 	Proto uint8
 	Port  uint16
+}
+
+// Compare orders ports by protocol, then by number.
+func (p Port) Compare(o Port) int {
+	return cmp.Or(cmp.Compare(p.Proto, o.Proto), cmp.Compare(p.Port, o.Port))
 }
 
 // Measured means and ranges come from section 5 of the detection reference:
