@@ -7,8 +7,8 @@ import (
 	"github.com/weir-net/weir/internal/baseline"
 )
 
-// The reach of a rule is the intensity that it finds with a probability of about
-// 0.95, as the detection reference publishes it or as follows from its numbers.
+// The reach of a rule is the intensity that it finds with a probability of 0.95,
+// the number that `weir power` prints.
 
 // loginPackets is the number of sampled client packets that a login storm must
 // show. Source: detection reference, section 3.3: 1,400 / 2,700 / 5,200
@@ -18,17 +18,10 @@ const loginPackets = 21
 
 // pairReach is the number of connections of k client packets in one window of
 // the hour (floor 30, on the first day three times that under sampling) or the
-// day (floor 100; sections 6.7 and 7.1). Besides the packets of a storm, the
-// lower bound N*GQ05(X)/k must come to the floor with a probability of 0.95.
+// day (floor 100; sections 6.7 and 7.1).
 func pairReach(n uint32, k, floor float64) float64 {
-	if n == 1 {
-		return floor
-	}
-	need := uint64(1)
-	for float64(n)*baseline.GQ05(need)/k < floor {
-		need++
-	}
-	return math.Max(loginPackets, poisson95(need)) * float64(n) / k
+	c, _ := baseline.PairPower{N: n, K: k, Floor: floor, Surprise: 5, Prior: 2}.Smallest()
+	return c
 }
 
 // pairFloor is the floor of a pair within the hour.
@@ -39,33 +32,13 @@ func pairFloor(n uint32, cold bool) float64 {
 	return 30
 }
 
-// poisson95 is the mean at which a Poisson number is at least need with a
-// probability of 0.95.
-func poisson95(need uint64) float64 {
-	low, high := float64(need), 4*float64(need)+40
-	for high-low > 1e-6*low {
-		mid := (low + high) / 2
-		if baseline.PoissonTail(need, mid) < 0.95 {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	return high
-}
-
 // crowdReach is the number of bots of ten logins each within the hour, among a
-// hundred noisy sources. Source: section 7.2, where 75 lies between 50 bots
-// (0.87) and 100 (1.0) at N = 1000, and 400 between 200 (0.77) and 500 (1.0) at
-// 4096.
+// hundred noisy sources of which a tenth log in (section 7.2).
 func crowdReach(n uint32) float64 {
-	switch {
-	case n <= 1000:
-		return 75
-	case n <= 4096:
-		return 400
-	}
-	return 1600
+	c, _ := baseline.CrowdPower{
+		N: n, K: ssh().k, Connections: 10, MinPeers: 5, Surprise: 4, Prior: 5, Windows: 121, Noise: 10, NoisePackets: 20,
+	}.Smallest()
+	return c
 }
 
 // crowdTarget is the number of bots that section 11.4 asks to find with a
@@ -80,36 +53,24 @@ func crowdTarget(n uint32) float64 {
 	return 800
 }
 
-// scanReach is the number of probed targets, of so many SYNs each. Source:
-// section 8.10: the alarm level ln(1e6) takes 13 sampled SYNs at t0 = 0.2, and
-// 10 targets sampled (25 without sampling); 20 sampled SYNs are at least 13
-// with a probability of 0.96.
+// scanReach is the number of probed targets, of so many SYNs each (section
+// 8.10): exact is how many are asked for where nothing is sampled. One in twenty
+// of the targets answers.
 func scanReach(n uint32, syns float64, exact float64) float64 {
-	if n == 1 {
-		return exact
-	}
-	return math.Max(exact, 20*float64(n)/syns)
+	// Under sampling 10 of the 25 targets of a sweep are asked for, and 8 of the 15
+	// ports of one host; on the first day twice as many.
+	sampled := map[float64]uint64{25: 10, 50: 20, 15: 8, 30: 16}[exact]
+	c, _ := baseline.ScanPower{N: n, SYNs: syns, Exact: uint64(exact), Sampled: sampled}.Smallest()
+	return c
 }
 
-// floodReach is the number of packets a second at which the lower bound reaches
-// the floor in one pane of a minute with a probability of 0.95 (section 8.5).
-func floodReach(n uint32, floor float64) float64 {
-	const seconds = 60
-	need := uint64(1)
-	for baseline.RateLower(n, need, seconds) < floor {
-		need += 1 + need/1000
-	}
-	return poisson95(need) * float64(n) / seconds
-}
+// floodReach is the number of packets a second at which two of three panes of a
+// minute reach the floor by their lower bound (section 8.5).
+func floodReach(n uint32, floor float64) float64 { return baseline.FloodPower(n, floor, 60) }
 
 // contactReach is the number of connections of k packets of which one packet is
 // sampled with a probability of 0.95 (sections 8.1 and 8.15).
-func contactReach(n uint32, k float64) float64 {
-	if n == 1 {
-		return 1
-	}
-	return math.Ceil(-math.Log(0.05) * float64(n) / k)
-}
+func contactReach(n uint32, k float64) float64 { return baseline.ContactPower(n, k, 1) }
 
 // enough is the intensity from which an attack counts for the recall.
 const enough = 1.5
@@ -126,12 +87,19 @@ func TestReach(t *testing.T) {
 			t.Errorf("%s = %.0f, want about %.0f", what, got, want)
 		}
 	}
-	near("pair at 1000", pairReach(1000, 15, 30), 1400, 0.01)
-	near("pair at 2048", pairReach(2048, 15, 30), 2700, 0.07)
-	near("pair at 4096", pairReach(4096, 15, 30), 5200, 0.11)
+	// Section 3.3, between cells of 400 runs each.
+	near("pair at 1000", pairReach(1000, 15, 30), 1400, 0.12)
+	near("pair at 2048", pairReach(2048, 15, 30), 2700, 0.12)
+	near("pair at 4096", pairReach(4096, 15, 30), 5200, 0.12)
+	// Section 7.2: 100 bots are found at N = 1000 with 1.0, 50 with 0.87.
+	if r := crowdReach(1000); r < 50 || r > 120 {
+		t.Errorf("bots at 1000 = %.0f", r)
+	}
 	// Section 8.5: 2,000 packets a second are found with 0.92 in one pane at
-	// N = 4096 and with 1.0 at N = 1000.
-	near("flood at 4096", floodReach(4096, 1000), 2080, 0.05)
+	// N = 4096, with 0.98 in two of three, and with 1.0 at N = 1000.
+	if r := floodReach(4096, 1000); r < 1700 || r > 2000 {
+		t.Errorf("flood at 4096 = %.0f", r)
+	}
 	if r := floodReach(1000, 1000); r < 1200 || r > 1900 {
 		t.Errorf("flood at 1000 = %.0f", r)
 	}
