@@ -131,6 +131,7 @@ func (a *activity) add(d *Detector, r *resource, s *session) {
 		}
 		before := sc.connections()
 		sc.record(s, a.svc)
+		sc.Joined = sc.Joined || r.Points.Joined(c)
 		if grown := sc.connections() - before; grown > 0 {
 			i := (c.End - n*h.slot()) * int64(len(sc.Series)) / h.slot()
 			sc.Series[i] += uint32(min(grown, 1<<31))

@@ -47,7 +47,7 @@ func (a *activity) samplingOf(s *seen) weir.Sampling {
 	case s.exact:
 		n := float64(s.c.connections())
 		set(n, n, n)
-	case s.n < smallN && s.c.has(weir.HasFlags):
+	case s.n < smallN && s.c.has(weir.HasFlags) && !s.c.Joined:
 		est := baseline.C2(s.n, s.c.Recs, s.c.SynRec)
 		sd := secondMomentSD(s.n, a.svc.K) * math.Sqrt(est)
 		set(est, est-1.96*sd, est+1.96*sd)

@@ -69,6 +69,7 @@ type Tally struct {
 	Last   int64
 	NoRate bool // some record has no known rate
 	Thin   bool // some record is sampled
+	Joined bool // some connections may be in records of several exporters
 	Lacks  weir.Fields
 	Source weir.SamplingSource
 	Seen   bool // something was merged into it
@@ -87,6 +88,7 @@ func (c *Tally) merge(o *Tally) {
 	c.Nx, c.Nw = c.Nx+o.Nx, c.Nw+o.Nw
 	c.Ports.Union(&o.Ports)
 	c.NoRate, c.Thin, c.Lacks = c.NoRate || o.NoRate, c.Thin || o.Thin, c.Lacks|o.Lacks
+	c.Joined = c.Joined || o.Joined
 	c.Source, c.Burst = max(c.Source, o.Source), max(c.Burst, o.Burst)
 }
 

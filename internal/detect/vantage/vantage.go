@@ -80,6 +80,9 @@ type Source struct {
 	// Missed is the number of packets that it ought to have sampled since, had it
 	// seen what the others saw.
 	Missed float64
+	// Joined tells that in the newest pane its samples counted together with those
+	// of another source.
+	Joined bool
 }
 
 // alive reports whether silence of the source is within chance.
@@ -165,8 +168,21 @@ func (p *Points) Pane(cs []weir.Contact, end int64) {
 		s.apply(cs, dir)
 		if len(s.Sources) == 1 {
 			*w = Way{First: s.Sources[0]}
+			w.First.Joined = false
 		}
 	}
+}
+
+// Joined reports whether a contact of the newest pane counts together with those
+// of another exporter that sees the same packets. One connection may then be in
+// records of both, so that numbers of records say nothing of connections.
+func (p *Points) Joined(c *weir.Contact) bool {
+	s := p.Ways[directionOf(c)].Many
+	if s == nil || !counts(c) {
+		return false
+	}
+	i := s.index(keyOf(c))
+	return i < 0 || s.Sources[i].Joined
 }
 
 // meet makes a set once a direction has two sources.
@@ -367,7 +383,7 @@ func (s *Set) apply(cs []weir.Contact, dir int) {
 				q *= 1 - 1/o.N
 			}
 		}
-		missed[x.Key] = q
+		missed[x.Key], x.Joined = q, q < 1
 		if x.alive() {
 			all *= 1 - 1/x.N
 		}
