@@ -71,7 +71,7 @@ func (p *page) accept() {
 		head = append(head, fmt.Sprintf("1:%d", n))
 	}
 	p.say("| %s |", strings.Join(head, " | "))
-	p.say("|%s|", strings.Repeat("---|", len(head)))
+	p.say("|%s", strings.Repeat("---|", len(head)))
 	for _, r := range rows {
 		p.say("| %s |", strings.Join(r, " | "))
 	}
