@@ -87,7 +87,7 @@ fuzz: ## every fuzz target for FUZZTIME
 bench: ## the benchmarks of all packages
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) ./...
 
-quality: ## measure detection and write docs/reference/quality.md (hours)
+quality: ## measure detection and write docs/reference/quality.md (half an hour or more)
 	WEIR_QUALITY=full $(if $(WEIR_QUALITY_OUT),WEIR_QUALITY_OUT='$(abspath $(WEIR_QUALITY_OUT))') $(GO) test -count=1 -v -timeout 5h -run '^TestFull$$' ./internal/quality
 
 docs: ## write the generated pages anew
