@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"encoding/binary"
 	"maps"
 	"math"
@@ -31,6 +32,8 @@ type activity struct {
 	Regulars int      // regular peers at the end of the newest day
 	Learnt   [2]int64 // end of the newest window that was learnt
 	Rate     uint32   // sampling of the newest contact
+	Ref      uint32   // sampling at which Uniq is kept
+	Season   baseline.Season
 	First    int64
 }
 
@@ -252,6 +255,17 @@ type seen struct {
 	// d and conns replace the distinct ports and connections of c where several
 	// peers are pooled.
 	d, conns uint64
+	// squares is the sum of squared packets of the peers pooled.
+	squares uint64
+}
+
+// reuse returns the number of pairs of packets that may share a client port by
+// chance: pairs of the same peer.
+func (s *seen) reuse() float64 {
+	if s.squares > 0 {
+		return float64(s.squares) / 2
+	}
+	return float64(s.c.Xf) * float64(s.c.Xf) / 2
 }
 
 // distinct returns D of the evidence.
@@ -285,7 +299,8 @@ func (a *activity) look(p *pair, c Tally) seen {
 		s.y, s.lower = c.distinct(), float64(c.distinct())
 		s.auth = c.Xf > c.Syn
 	default:
-		s.y = c.distinct()
+		// Connections that share a client port still have a SYN each.
+		s.y = max(c.distinct(), c.Syn)
 		s.lower = baseline.LowerConnections(s.n, c.Xf, s.y, a.svc.K)
 		s.auth = c.Xf > c.Syn
 	}
@@ -313,9 +328,14 @@ func (a *activity) evaluate(d *Detector, r *resource, t int64, emit func(weir.Fi
 				firing = append(firing, v)
 			}
 		}
+		// The strongest first: the number of open episodes is bounded.
+		slices.SortStableFunc(firing, func(x, y verdict) int { return cmp.Compare(y.s.lower, x.s.lower) })
 		absorbed := a.aggregateRule(d, r, h, t, emit)
 		for _, v := range firing {
 			v.s.p.Fired = t
+			if v.s.p.Reported == 0 {
+				v.s.p.Reported = t
+			}
 			if absorbed != nil && absorbed(v.s) {
 				continue
 			}
@@ -342,7 +362,7 @@ func (a *activity) learn(d *Detector, r *resource, t int64) {
 		}
 		if idle := (t-a.Learnt[h])/w - 1; idle > 0 {
 			a.NewPeer[h].UpdateIdle(idle, 0, h.window(), t-w)
-			a.Uniq[h].UpdateIdle(idle, a.peerExposure(h, a.Rate), h.window(), t-w)
+			a.Uniq[h].UpdateIdle(idle, a.peerExposure(h, a.Rate, t-w), h.window(), t-w)
 			if h == hour {
 				a.Cusum = baseline.Cusum{}
 			}
@@ -356,7 +376,7 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 	fam := &d.fam[a.svc.Family]
 	var ys []float64
 	var n uint32 = 1
-	u, seen := uint64(0), false
+	u, once, seen := uint64(0), uint64(0), false
 	rateKnown := true
 	for _, k := range a.active(h, t/h.slot()-1) {
 		p := a.Pairs[k]
@@ -370,22 +390,29 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 			continue
 		}
 		n, seen = max(n, s.n), true
-		prior := a.pairPrior(fam, s.n)
 		if a.countsForPeers(s, t-int64(h.window())) {
 			u++
+			if s.c.Xf == 1 {
+				once++
+			}
+		}
+		if h == day && !p.usual(s.y, a.expose(s.n)) {
+			p.skipDay(t - int64(h.window()))
 		}
 		if p.Fired > t-int64(h.window()) {
 			continue
 		}
 		if p.regular(t) || p.Own[h].Windows > 0 {
-			p.Own[h].Update(float64(s.y), a.expose(s.n), h.window(), t, a.ownPrior(h, prior))
+			p.learnOwn(h, s.y, a.expose(s.n), t)
 		}
 		if !p.regular(t) {
-			if a.guessing(r, s, fam.floor(h)) {
-				continue // what looks like guessing is never what is normal
+			if a.guessing(r, s, fam.floor(h)) && (h == hour || s.lower >= fam.floor(h)) {
+				// What looks like guessing is never what is normal, but for what
+				// stays below the floor all day long.
+				continue
 			}
 			if bitsActive(p.Days) >= 2 && p.Own[h].Windows == 0 {
-				p.Own[h].Update(float64(s.y), a.expose(s.n), h.window(), t, a.ownPrior(h, prior))
+				p.learnOwn(h, s.y, a.expose(s.n), t)
 			}
 			ys = append(ys, float64(s.y))
 		}
@@ -397,7 +424,10 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 		n = a.Rate // an empty window is sampled like the last contact was
 	}
 	a.NewPeer[h].UpdateEach(ys, a.expose(n), h.window(), t, a.pairPrior(fam, n))
-	up, e := a.peerPrior(fam, n), a.peerExposure(h, n)
+	if a.Ref == 0 {
+		a.Ref = n
+	}
+	up, e := a.peerPrior(fam, n), a.peerExposure(h, n, t)
 	phase := a.Uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm)
 	if h == hour && !a.Key.Out && phase == baseline.PhaseNormal {
 		a.Cusum.Add(u, a.Uniq[h].Shape(), a.Uniq[h].Mean(up)*e, t-int64(h.window()))
@@ -406,7 +436,19 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 	}
 	if r.teaches(a.aggregateKey(), t) {
 		a.Uniq[h].Update(float64(u), e, h.window(), t, up)
+		a.Uniq[h].UpdateElasticity(u, once, h.window())
+		if h == hour {
+			most := float64(baseline.NBQuantile(0.99, a.Uniq[h].Shape(), a.Uniq[h].Mean(up)*e))
+			a.Season.Update(math.Min(float64(u), math.Max(1, most)), e/a.season(h, t), h.window(), t)
+		}
 	}
+}
+
+// learnOwn adds a window to the history of a peer. The first one is taken as it
+// is: it raised no alert, and the pool of new peers says nothing about how much a
+// known one does.
+func (p *pair) learnOwn(h horizon, y uint64, e float64, t int64) {
+	p.Own[h].Update(float64(y), e, h.window(), t, baseline.Prior{})
 }
 
 // absorbAfter is how long an aggregate episode runs before its level is learnt

@@ -34,10 +34,26 @@ func (a *activity) peerPrior(f *settings, n uint32) baseline.Prior {
 	return baseline.Prior{A0: 24 * w * f.PriorPeers, B0: 24 * w}
 }
 
-// peerExposure is the exposure of one window for the number of peers, in hours
-// of full visibility: a peer of one login is seen with the probability that one
-// of its packets is sampled.
-func (a *activity) peerExposure(h horizon, n uint32) float64 { return h.hours() * a.expose(n) }
+// peerExposure is the exposure of the window that ends at t for the number of
+// peers, in hours of full visibility: a peer of one login is seen with the
+// probability that one of its packets is sampled. When the sampling changes,
+// numbers of peers change by its power eta (section 3.6); hours and days are not
+// alike (section 6.2).
+func (a *activity) peerExposure(h horizon, n uint32, t int64) float64 {
+	ref := n
+	if a.Ref != 0 {
+		ref = a.Ref
+	}
+	e := h.hours() * a.expose(ref) * a.season(h, t)
+	if n == ref {
+		return e
+	}
+	return baseline.DistinctExposure(e, 1/float64(max(n, 1)), 1/float64(max(ref, 1)), a.Uniq[h].Elasticity())
+}
+
+// season is the seasonal factor of the number of peers in the window that ends
+// at t, 1 in the first two weeks.
+func (a *activity) season(h horizon, t int64) float64 { return a.Season.FactorOver(t, h.window()) }
 
 // countsForPeers reports whether a peer is part of U: login-like evidence, and
 // for outgoing traffic a destination first contacted inside the window
@@ -127,7 +143,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 		dir = 1
 	}
 	u := uint64(len(members)) << min(r.Level[dir], 32)
-	prior, e := a.peerPrior(fam, c.n), a.peerExposure(h, c.n)
+	prior, e := a.peerPrior(fam, c.n), a.peerExposure(h, c.n, t)
 	phase := a.phase(d, r, &a.Uniq[hour], t)
 	base := fam.Threshold
 	if base == 0 {
@@ -138,17 +154,18 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	if h == day && !a.Key.Out && a.Uniq[day].Windows < baseline.MinWindows {
 		// The day's own baseline needs days to learn what hours have shown: no
 		// more peers a day than in its hours taken one by one.
-		expected = math.Max(expected, day.hours()*a.Uniq[hour].Mean(prior)*a.peerExposure(hour, c.n))
+		expected = math.Max(expected, day.hours()*a.Uniq[hour].Mean(prior)*a.peerExposure(hour, c.n, t))
 	}
 	surprise := func(y uint64) float64 { return baseline.Surprise(y, shape, expected) }
 	s := surprise(u)
-	slow := h == hour && !a.Key.Out && a.Cusum.Alarm() && phase == baseline.PhaseNormal
+	// Before the day's course is known, every Monday morning is a change.
+	slow := h == hour && !a.Key.Out && a.Cusum.Alarm() && a.Season.Active(t)
 	if s < need && !slow || !spread(members) {
 		return nil
 	}
 	if !contact {
 		pool := a.pool(&c)
-		if !a.storm(pool, fam.floor(h), min(max(s-need, 0), gateOdds)) || a.scanlike(r, pool) {
+		if !a.storm(pool, fam.floor(h), min(max(s-need, 0), gateOdds)) || a.scanlike(r, pool) || !a.sizeFits(pool) {
 			return nil
 		}
 	}
@@ -208,12 +225,14 @@ func (a *activity) pool(c *crowd) seen {
 // withDistinct replaces the distinct ports of a pooled view by the sum over its
 // members.
 func (s seen) withDistinct(members []seen) seen {
-	var d, conns uint64
+	var d, conns, squares uint64
 	for i := range members {
-		d += members[i].c.distinct()
-		conns += members[i].c.connections()
+		c := &members[i].c
+		d += c.distinct()
+		conns += c.connections()
+		squares += c.Xf * c.Xf
 	}
-	s.d, s.conns = d, conns
+	s.d, s.conns, s.squares = d, conns, squares
 	return s
 }
 

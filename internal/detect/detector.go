@@ -132,16 +132,20 @@ func (d *Detector) closeTo(to int64, report func(weir.Finding)) {
 		d.started = true
 	}
 	pane := int64(d.cfg.Pane)
+	filled := slices.Sorted(maps.Keys(d.panes))
 	for d.next < to {
 		n := d.next
+		for len(filled) > 0 && filled[0] < n {
+			filled = filled[1:]
+		}
 		if len(d.panes[n]) == 0 && len(d.floodDue[n-d.lag]) == 0 {
 			// Nothing happens before the next boundary or the next contact.
 			skip := min(to, (floorDiv(n*pane, hour.slot())+1)*hour.slot()/pane-1)
 			if d.quiet(n * pane) {
 				skip = to
 			}
-			for m := range d.panes {
-				skip = min(skip, m)
+			if len(filled) > 0 {
+				skip = min(skip, filled[0])
 			}
 			for m := range d.floodDue {
 				skip = min(skip, m+d.lag)

@@ -23,8 +23,17 @@ type episode struct {
 	Until int64 // end of the quiet time
 }
 
-// maxEpisodes bounds the open episodes of a resource (section 9).
-const maxEpisodes = 64
+// maxEpisodes bounds the open episodes of a resource (section 9). A crowd of weak
+// ones must not hide a strong one, so there is room for those beyond it.
+const (
+	maxEpisodes = 64
+	maxStrong   = 256
+)
+
+// strong reports whether a finding of one peer is beyond the signature floor.
+func strong(f *weir.Finding) bool {
+	return len(f.Peers) == 1 && f.Floor > 0 && f.Peers[0].Lower >= signatureFactor*f.Floor
+}
 
 // isOpen reports whether an episode is running at time t.
 func (r *resource) isOpen(k episodeKey, t int64) bool {
@@ -54,7 +63,7 @@ func (r *resource) fire(d *Detector, f weir.Finding, emit func(weir.Finding)) {
 		return
 	}
 	if e == nil {
-		if r.openCount(f.At) >= maxEpisodes {
+		if n := r.openCount(f.At); n >= maxEpisodes && (!strong(&f) || n >= maxStrong) {
 			r.Limited++
 			return
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/marks"
 	"github.com/weir-net/weir/internal/detect/score"
 	"github.com/weir-net/weir/internal/detect/service"
 )
@@ -19,14 +20,14 @@ const (
 	stormShare       = 0.6 // of rho_e, and of connections inside the range
 	gateSessions     = 30  // L_b
 	gateOdds         = 2   // LLR
-	gateLong         = -1.5
 	scanShare        = 0.5
 	scanShareSQL     = 0.55
 	replyNone        = 0.05
 	replyRDP         = 0.2
 	sqlServerLen     = 140 // bytes, mean server packet of failing logins
 	genericServerLen = 200 // bytes, outgoing guessing at other services
-	fewReplies       = 3
+	sshServerLen     = 350 // bytes; failing logins answer with 124 to 216, and a key exchange may add 1.5 kB
+	fewReplies       = 8
 	sqlBlindS        = 6   // surprise needed when server lengths are not seen
 	pairThreshold    = 5   // S_a
 	signatureFactor  = 10  // M_sig = 10*M
@@ -34,7 +35,7 @@ const (
 	gitFactor        = 3   // floors of git servers
 	gitRegulars      = 20  // regular peers that make an SSH server a git server
 	intelScore       = 50  // TI(peer)
-	habitDays        = 14  // active days after which what was reported is a habit
+	coldDays         = 3   // windows of a day from which a day is known
 	burstShare       = 0.8 // of connections, within one second
 	pairQuiet        = 30 * time.Minute
 )
@@ -48,6 +49,20 @@ func phaseAdd(phase int) float64 {
 		return 1
 	}
 	return 0
+}
+
+// habitAfter is how long what was reported is no habit (P15).
+const habitAfter = 14 * 24 * time.Hour
+
+// habit reports whether what a regular peer does may be its habit. What was
+// reported is none for two weeks; what was reported in the first week of a
+// service, when nothing was known yet, until that week is over.
+func (a *activity) habit(d *Detector, p *pair, t int64) bool {
+	if p.Reported == 0 || t-p.Reported >= int64(habitAfter) {
+		return true
+	}
+	week := a.First + nanos(d.cfg.LearnWarm)
+	return p.Reported < week && t >= week
 }
 
 func bitsActive(days uint32) int { return bits.OnesCount32(days) }
@@ -122,9 +137,8 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	switch {
 	case regular && s.p.Own[h].Windows > 0:
 		rate, prior = s.p.Own[h], a.ownPrior(h, prior)
-	case regular && s.lower < signatureFactor*m && (s.p.Fired == 0 || bitsActive(s.p.Days) >= habitDays):
+	case regular && s.lower < signatureFactor*m && a.habit(d, s.p, t):
 		// A habit that has just been recognised: its own history begins here.
-		// What was reported before is no habit in less than two weeks (P15).
 		return v, false
 	}
 	e := a.expose(s.n)
@@ -148,7 +162,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 		need = math.Max(need, sqlBlindS)
 	}
 	anomalyFloor := m
-	if !s.exact && (v.phase == baseline.PhaseCold || v.phase == baseline.PhaseWarm && h == day) {
+	if !s.exact && (v.phase == baseline.PhaseCold || h == day && a.NewPeer[day].Windows < coldDays) {
 		anomalyFloor *= coldFactor
 	}
 	if a.Key.Out && a.svc.Family == service.Generic && v.phase == baseline.PhaseCold {
@@ -212,10 +226,13 @@ func (a *activity) storm(s seen, m, surplus float64) bool {
 	if s.exact {
 		d = max(d, s.connections())
 	}
+	packets, flags := s.c.has(weir.HasPackets) && s.c.Xf > 0, s.c.has(weir.HasFlags)
+	if !s.exact && packets && flags && marks.Reused(d, s.c.Xf, s.c.Syn) {
+		return baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf)) >= gateOdds
+	}
 	if d < stormPorts {
 		return false
 	}
-	packets := s.c.has(weir.HasPackets) && s.c.Xf > 0
 	if packets && float64(d)/float64(s.c.Xf) < stormShare*baseline.RhoExpected(s.n, a.svc.K) &&
 		(!s.exact || s.lower < signatureFactor*m) {
 		return false
@@ -227,14 +244,14 @@ func (a *activity) storm(s seen, m, surplus float64) bool {
 	if !packets {
 		return true
 	}
-	llr := baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf))
-	if s.c.has(weir.HasFlags) && llr <= gateLong {
-		return false // so many packets without a mark are parts of long sessions
+	bound := float64(baseline.SessionBound(d, s.c.Xf))
+	if bound < signatureFactor*m && (marks.Repeats(d, s.c.Xf, s.reuse(), s.n, a.svc.K) || flags && marks.Unmarked(s.c.Ctl, s.c.Xf, a.svc.K)) {
+		return false
 	}
-	if float64(baseline.SessionBound(d, s.c.Xf)) >= gateSessions*(1-surplus/(2*gateOdds)) {
+	if bound >= gateSessions*(1-surplus/(2*gateOdds)) {
 		return true
 	}
-	return s.c.has(weir.HasFlags) && llr >= gateOdds-surplus
+	return flags && baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf)) >= gateOdds-surplus
 }
 
 // scanlike tells a scan, whose packets are SYNs that nobody answers.
@@ -268,6 +285,8 @@ func (a *activity) sizeFits(s seen) bool {
 	switch {
 	case a.svc.Family == service.SQL:
 		limit = sqlServerLen
+	case a.svc.Family == service.SSH:
+		limit = sshServerLen
 	case a.svc.Family == service.Generic && a.Key.Out:
 		limit = genericServerLen
 	}
@@ -342,7 +361,7 @@ func (a *activity) pairType() weir.AlertType {
 func (a *activity) pairFinding(r *resource, v *verdict, h horizon, t int64) weir.Finding {
 	s := &v.s
 	f := a.finding(r, a.pairType(), h, t)
-	f.Key = fmt.Sprintf("%d|%s", a.Key.Port.Port, s.p.Example.addr())
+	f.Key = fmt.Sprintf("%d|%s", a.Key.Port.Port, s.p.Key.addr())
 	if f.Type == weir.PortScanning {
 		f.Key = "login|" + f.Key
 		f.Facts = map[string]string{"shape": "logins"}

@@ -217,7 +217,7 @@ func TestPoisoningIsCut(t *testing.T) {
 		if after.Windows != before.Windows+1 {
 			t.Fatalf("hour %d: %d windows learnt, before %d", h, after.Windows, before.Windows)
 		}
-		mean := before.Mean(prior) * a.peerExposure(hour, 1)
+		mean := before.Mean(prior) * a.peerExposure(hour, 1, 0)
 		q99 := float64(baseline.NBQuantile(0.99, before.Shape(), mean))
 		g := baseline.Discount(time.Hour)
 		if after.A > g*before.A+q99+1e-9 {

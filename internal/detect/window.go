@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/portset"
 )
 
@@ -139,9 +140,11 @@ type pair struct {
 	Own     [2]ownRate
 	Records []hashedRecord
 	Fired   int64 // end of the newest window that raised an alert
-	Allowed bool
-	IsOwn   bool
-	Intel   *weir.Verdict
+	// Reported is the end of the first window that did.
+	Reported int64
+	Allowed  bool
+	IsOwn    bool
+	Intel    *weir.Verdict
 }
 
 type hashedRecord struct {
@@ -197,6 +200,24 @@ func (p *pair) markDay(t int64) {
 	}
 	if back := p.DayBase - d; back < 32 {
 		p.Days |= 1 << back
+	}
+}
+
+// usual reports whether a day with y connections lies within the quantiles 1 % and
+// 99 % of the peer's own days, as far as there are three of them (section 7.1).
+func (p *pair) usual(y uint64, e float64) bool {
+	own := &p.Own[day]
+	if own.Windows < 3 {
+		return true
+	}
+	mean := own.Mean(baseline.Prior{}) * e
+	return y >= baseline.NBQuantile(0.01, own.Shape(), mean) && y <= baseline.NBQuantile(0.99, own.Shape(), mean)
+}
+
+// skipDay takes the day of t out of the days that make a peer regular.
+func (p *pair) skipDay(t int64) {
+	if back := p.DayBase - floorDiv(t, int64(24*time.Hour)); back >= 0 && back < 32 {
+		p.Days &^= 1 << back
 	}
 }
 

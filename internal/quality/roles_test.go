@@ -149,7 +149,7 @@ func roles() []role {
 			r := s.resource("listen 5060/sip")
 			s.all(300, "%s any -> %s:5060 udp exchange packets=2 replies=2 size=500 reply-size=450 lasts=80ms", s.machines(1), r)
 		}},
-		{"mqtt", "two hundred devices behind one NAT that reconnect", false, func(s *sheet) {
+		{"mqtt", "two hundred devices behind one NAT that reconnect", true, func(s *sheet) {
 			r := s.resource("listen 8883/mqtt")
 			s.all(60, "%s any -> %s:8883 tcp session packets=8-14 replies=8-14 size=150 reply-size=120 lasts=20s", s.machines(1), r)
 		}},
@@ -226,10 +226,14 @@ func noise(s *sheet) {
 		s.all(6, "198.19.0.0/16 any -> %s:%d tcp login", r, p)
 		for d := 1; d <= s.c.days; d++ {
 			for b := range 3 {
-				// Another source each time.
-				src := fmt.Sprintf("198.51.100.%d", 1+(d*12+b*4+i)%250)
-				when := time.Duration((d*7+b*8+i*3)%24)*time.Hour + time.Duration(7+b*11+i*5)*time.Minute
-				s.line("day %d at %s count %d every %s %s -> %s:%d tcp login", d, when, 8*s.busy, gap(120*float64(s.busy)), src, r, p)
+				// Other sources each time; a busier network is met by more of them,
+				// not by busier ones.
+				for k := range s.busy {
+					src := fmt.Sprintf("198.51.%d.%d", 100+i, 1+(d*12+b*4+k)%250)
+					when := (time.Duration((d*7+b*8+i*3)%24)*time.Hour + time.Duration(7+b*11+i*5)*time.Minute +
+						time.Duration(k)*8*time.Hour/time.Duration(s.busy)) % (24 * time.Hour)
+					s.line("day %d at %s count 8 every 2m %s -> %s:%d tcp login", d, when.Truncate(time.Second), src, r, p)
+				}
 			}
 		}
 	}

@@ -1,0 +1,64 @@
+// Package marks tells many short connections from few long ones by what thin
+// samples leave of them: client ports that repeat, and control packets.
+package marks
+
+import (
+	"math"
+
+	"github.com/weir-net/weir/internal/baseline"
+)
+
+const (
+	// meanFactor is how much longer than the mean login of its service a
+	// connection may be: 1/0.6, the bound on D/Xf without sampling (detection
+	// reference, section 7.1).
+	meanFactor = 1 / 0.6
+	// reusedPorts is the narrowest range that common stacks took client ports
+	// from, 1025 to 5000: two connections share a port by chance once in so many
+	// pairs at most.
+	reusedPorts = 3976
+	// repeatLevel is the level of the test on repeated ports.
+	repeatLevel = 0.01
+	// marksPerLogin are the client packets with SYN, FIN or RST of a connection.
+	marksPerLogin = 2
+	// markShare is the share of the marks of logins of the mean length below which
+	// connections are longer. At 0.8 logins up to a quarter longer than the mean
+	// pass.
+	markShare = 0.8
+	// reusedShare is the share of SYNs among packets of one port that many
+	// connections must have used in turn (section 13, source-port reuse).
+	reusedShare = 0.03
+	// reusedPackets is the number of packets from which that is judged.
+	reusedPackets = 20
+)
+
+// Repeats reports whether more sampled packets share a client port than short
+// connections let expect: of x packets on d distinct ports sampled 1:n, x-d
+// repeat a port. Connections of at most k/0.6 packets give x*(1-rho_e) of them,
+// and chance reuse pairs/3976, where pairs is the number of pairs of packets of
+// one peer. The answer is yes when as many repeats have a Poisson probability
+// below 1 %. It is the sampled form of the bound on the mean length, which D/Xf
+// states at n = 1 only: D/Xf tends to 1 for any connection once n is well above
+// its length (section 3.4).
+func Repeats(d, x uint64, pairs float64, n uint32, k float64) bool {
+	if x <= d {
+		return false
+	}
+	mean := float64(x)*(1-baseline.RhoExpected(n, k*meanFactor)) + pairs/reusedPorts
+	return baseline.PoissonTail(x-d, mean) < repeatLevel
+}
+
+// Unmarked reports whether ctl control packets among x sampled client packets
+// are too few for logins of about k packets: the upper 95 % bound of their share
+// lies below 0.8*2/k. Sessions of hundreds of packets show next to none
+// (section 3.3: 2 in more than 300).
+func Unmarked(ctl, x uint64, k float64) bool {
+	return k > 0 && baseline.BetaUCB95(min(ctl, x), x) < math.Min(1, markShare*marksPerLogin/k)
+}
+
+// Reused reports whether x sampled packets come from far fewer client ports than
+// connections, so that d says nothing: the lower 95 % bound of the share of SYNs
+// is at least 0.03, seven times that of a long session, though ports repeat.
+func Reused(d, x, syn uint64) bool {
+	return x >= reusedPackets && 4*d < x && baseline.BetaLCB95(syn, x) >= reusedShare
+}
