@@ -400,6 +400,11 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 			p.skipDay(t - int64(h.window()))
 		}
 		if p.Fired > t-int64(h.window()) {
+			// What is reported teaches nothing, but for what the first week is
+			// compared with when it is over.
+			if a.ofFirstWeek(d, p) && t <= a.First+nanos(d.cfg.LearnWarm) {
+				p.learnOwn(h, s.y, a.expose(s.n), t)
+			}
 			continue
 		}
 		if p.regular(t) || p.Own[h].Windows > 0 {

@@ -61,8 +61,13 @@ func (a *activity) habit(d *Detector, p *pair, t int64) bool {
 	if p.Reported == 0 || t-p.Reported >= int64(habitAfter) {
 		return true
 	}
-	week := a.First + nanos(d.cfg.LearnWarm)
-	return p.Reported < week && t >= week
+	return a.ofFirstWeek(d, p) && t >= a.First+nanos(d.cfg.LearnWarm)
+}
+
+// ofFirstWeek reports whether a peer was first reported in the first week of the
+// service.
+func (a *activity) ofFirstWeek(d *Detector, p *pair) bool {
+	return p.Reported > 0 && p.Reported < a.First+nanos(d.cfg.LearnWarm)
 }
 
 func bitsActive(days uint32) int { return bits.OnesCount32(days) }
@@ -134,12 +139,14 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	}
 	prior := a.pairPrior(fam, s.n)
 	rate, regular := a.NewPeer[h], s.p.regular(t)
-	switch {
-	case regular && s.p.Own[h].Windows > 0:
-		rate, prior = s.p.Own[h], a.ownPrior(h, prior)
-	case regular && s.lower < signatureFactor*m && a.habit(d, s.p, t):
-		// A habit that has just been recognised: its own history begins here.
-		return v, false
+	if regular && a.habit(d, s.p, t) {
+		switch {
+		case s.p.Own[h].Windows > 0:
+			rate, prior = s.p.Own[h], a.ownPrior(h, prior)
+		case s.lower < signatureFactor*m:
+			// A habit that has just been recognised: its own history begins here.
+			return v, false
+		}
 	}
 	e := a.expose(s.n)
 	v = verdict{
