@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -274,10 +276,33 @@ func TestTimeToDetectScales(t *testing.T) {
 	near("1:2048, the same rate", detectedAfter(t, 2048, 1.0), base*16/10)
 }
 
-// TestIntervalsCoverTheTruth is P19 for what findings report.
+// coverageOf is the probability that the 95 % interval of a Poisson mean covers
+// a mean: a sum over the counts that occur at all.
+func coverageOf(mean float64) float64 {
+	sum := 0.0
+	for x := range uint64(mean + 12*math.Sqrt(mean) + 20) {
+		if lo, hi := baseline.PoissonInterval95(x); lo <= mean && mean <= hi {
+			g, _ := math.Lgamma(float64(x) + 1)
+			sum += math.Exp(float64(x)*math.Log(mean) - mean - g)
+		}
+	}
+	return sum
+}
+
+// TestIntervalsCoverTheTruth is P19 for what findings report: how often the 95 %
+// interval covers the truth, where connections are as long as the service's mean
+// and every packet is sampled by itself.
+//
+// Intervals of packets are exact ones (Garwood): for every true mean they cover
+// at least 95 %, and as counts are whole numbers they cover more, the more the
+// smaller the mean is: 96.0 % on average and up to 98 % between 10 and 40
+// packets, 95.4 % between 200 and 1000. The coverage of each cell is therefore
+// held to that calculation, to 93 % at least, and the mean of all cells to 93 to
+// 97.5 %. Estimates from records of a single SYN (N < 64) are held to 93 to 97 %.
 func TestIntervalsCoverTheTruth(t *testing.T) {
 	const runs = 600
-	cover := func(what string, trial func(seed uint64) (lo, hi, truth float64, ok bool)) {
+	sum, cells := 0.0, 0
+	cover := func(what string, mean float64, trial func(seed uint64) (lo, hi, truth float64, ok bool)) {
 		hits, asked := 0, 0
 		for seed := range uint64(runs) {
 			lo, hi, truth, ok := trial(seed)
@@ -294,46 +319,86 @@ func TestIntervalsCoverTheTruth(t *testing.T) {
 		if asked < runs*99/100 {
 			t.Fatalf("%s: %d of %d runs give an interval", what, asked, runs)
 		}
-		// 93 to 97 % with two standard errors of so many runs.
-		if p := float64(hits) / float64(asked); p < 0.93-0.021 || p > 0.97+0.014 {
+		p := float64(hits) / float64(asked)
+		sum, cells = sum+p, cells+1
+		t.Logf("%s: %.3f", what, p)
+		// With so many runs two standard errors at 93 % are 0.021, at 97 % 0.014.
+		if p < 0.93-0.021 || mean == 0 && p > 0.97+0.014 {
 			t.Errorf("%s: the 95 %% interval covers the truth in %.3f of the runs", what, p)
+		}
+		if mean > 0 {
+			want := coverageOf(mean)
+			if se := math.Sqrt(want * (1 - want) / runs); math.Abs(p-want) > 3*se {
+				t.Errorf("%s: the interval covers the truth in %.3f of the runs, by calculation in %.3f", what, p, want)
+			}
 		}
 	}
 	for _, v := range []struct {
 		n     uint32
 		conns int
-	}{{10, 600}, {32, 900}, {64, 800}, {1000, 5000}} {
-		cover(fmt.Sprintf("logins at 1:%d", v.n), func(seed uint64) (lo, hi, truth float64, ok bool) {
-			s := newSite(1, seed+5000)
-			s.many(time.Minute, 8*time.Minute, v.conns, peerAt(1, 1), 22, login, false)
-			fs, _ := play(t, DefaultConfig(), observe(s.conns, v.n, seed))
-			if len(fs) == 0 || fs[0].Sampling.Low95 == nil {
+	}{{10, 600}, {32, 900}, {64, 300}, {64, 3000}, {512, 3000}, {1000, 5000}, {1000, 12000}, {4096, 20000}, {4096, 30000}} {
+		s := newSite(1, uint64(v.n)+5000)
+		s.many(time.Minute, 8*time.Minute, v.conns, peerAt(1, 1), 22, login, false)
+		mean := 0.0
+		if v.n >= smallN {
+			mean = float64(v.conns) * float64(login.fwd) / float64(v.n)
+		}
+		// The answers of the server take no part in the estimate, and skipping them
+		// saves half of the time.
+		r := newRouter(v.n, uint64(v.n))
+		cover(fmt.Sprintf("%d logins at 1:%d", v.conns, v.n), mean, func(uint64) (lo, hi, truth float64, ok bool) {
+			var cs []weir.Contact
+			for i := range s.conns {
+				cs = s.conns[i].half(cs, r, true)
+			}
+			fs, _ := play(t, DefaultConfig(), cs)
+			i := slices.IndexFunc(fs, func(f weir.Finding) bool { return f.Type == weir.SSHIncomingOneToOne })
+			if i < 0 || fs[i].Sampling.Low95 == nil {
 				return 0, 0, 0, false
 			}
-			return *fs[0].Sampling.Low95, *fs[0].Sampling.High95, float64(v.conns), true
+			return *fs[i].Sampling.Low95, *fs[i].Sampling.High95, float64(v.conns), true
 		})
 	}
-	for _, n := range []uint32{1000, 4096} {
-		cover(fmt.Sprintf("packets of a flood at 1:%d", n), func(seed uint64) (lo, hi, truth float64, ok bool) {
-			const pps = 4000
-			rng := rand.New(rand.NewPCG(seed, uint64(n)))
-			s := newSite(1, seed)
+	for _, v := range []struct {
+		n   uint32
+		pps float64
+	}{{64, 1300}, {512, 2500}, {1000, 4000}, {4096, 4000}} {
+		rng := rand.New(rand.NewPCG(99, uint64(v.n)))
+		s := newSite(1, uint64(v.n))
+		cover(fmt.Sprintf("a flood of %.0f packets a second at 1:%d", v.pps, v.n), v.pps*60/float64(v.n), func(uint64) (lo, hi, truth float64, ok bool) {
 			var cs []weir.Contact
 			for pane := range 3 {
-				for range poisson(rng, pps*60/float64(n)) {
+				for range poisson(rng, v.pps*60/float64(v.n)) {
 					c := conn{res: s.res, at: time.Duration(pane)*time.Minute + time.Duration(rng.IntN(60))*time.Second, peer: peerAt(1, 1), port: 80, client: uint16(rng.IntN(60000)), s: deadSYN, out: true}
 					one := weir.Counters{Packets: 1, Bytes: 60, Flags: weir.SYN}
-					cs = append(cs, c.record(n, 0, 0, one, one, true, false))
+					cs = append(cs, c.record(v.n, 0, 0, one, one, true, false))
 				}
 			}
 			fs, _ := play(t, DefaultConfig(), cs)
 			for i := range fs {
 				if f := &fs[i]; f.Type == weir.DDoS {
-					return *f.Sampling.Low95, *f.Sampling.High95, pps, true
+					return *f.Sampling.Low95, *f.Sampling.High95, v.pps, true
 				}
 			}
 			return 0, 0, 0, false
 		})
+	}
+	if mean := sum / float64(cells); mean < 0.93 || mean > 0.975 {
+		t.Errorf("the intervals of all cells cover the truth in %.3f of the runs", mean)
+	}
+	// What the comment says of the calculation.
+	for _, v := range []struct{ from, to, mean, most float64 }{{10, 40, 0.960, 0.98}, {200, 1000, 0.954, 0.957}} {
+		mean, n := 0.0, 0.0
+		for m := v.from; m <= v.to; m += (v.to - v.from) / 500 {
+			p := coverageOf(m)
+			mean, n = mean+p, n+1
+			if p < 0.9495 || p > v.most {
+				t.Errorf("mean of %.1f packets: the interval covers %.4f", m, p)
+			}
+		}
+		if mean /= n; math.Abs(mean-v.mean) > 0.002 {
+			t.Errorf("means of %.0f to %.0f packets: the interval covers %.4f on average, want %.3f", v.from, v.to, mean, v.mean)
+		}
 	}
 }
 
@@ -350,63 +415,105 @@ func poisson(rng *rand.Rand, mean float64) int {
 	return n
 }
 
-// TestFloodOfSourcesIsBounded is P18, with 10^5 sources for a limit of 1,024: a
-// heavy guesser among them is found with the probability that the level of
-// adaptive sampling says, and everything that is reported says the level.
-func TestFloodOfSourcesIsBounded(t *testing.T) {
-	const sources, limit, guessers = 100_000, 1024, 512
-	cfg := DefaultConfig()
-	cfg.PeersPerResource = limit
-	s := newSite(1, 4)
-	var heavy []netip.Addr
-	for range guessers {
-		heavy = append(heavy, netip.AddrFrom4([4]byte{100, byte(s.rng.IntN(256)), byte(s.rng.IntN(256)), byte(s.rng.IntN(256))}))
-	}
-	for _, a := range heavy {
-		// Before, during and after the flood.
-		s.many(time.Minute, 50*time.Minute, 350, a, 22, login, false)
-	}
-	for range sources {
-		a := netip.AddrFrom4([4]byte{byte(101 + s.rng.IntN(90)), byte(s.rng.IntN(256)), byte(s.rng.IntN(256)), byte(s.rng.IntN(256))})
-		s.one(10*time.Minute+time.Duration(s.rng.IntN(1200))*time.Second, 0, a, 22, deadSYN, false)
-	}
-	cs := observe(s.conns, 1, 1)
-	slices.SortFunc(cs, byEnd)
+// spoofed plays a flood of sources that send one SYN each, from the tenth minute
+// on, at a machine with SSH, with guessers among them at the end: from half an
+// hour before the flood ends until twenty minutes after.
+func spoofed(t *testing.T, cfg Config, sources, guessers int, length time.Duration) {
+	t.Helper()
+	const lead, tail, period = 30 * 60, 20 * 60, 8
 	d, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := newSite(1, 4)
+	heavy := make([]netip.Addr, guessers)
+	for i := range heavy {
+		heavy[i] = netip.AddrFrom4([4]byte{100, byte(s.rng.IntN(256)), byte(s.rng.IntN(256)), byte(s.rng.IntN(256))})
+	}
+	record := func(sec int, part time.Duration, peer netip.Addr, sh shape) weir.Contact {
+		c := conn{res: s.res, at: time.Duration(sec)*time.Second + part, peer: peer, port: 22, client: uint16(32768 + s.rng.IntN(28000)), s: sh}
+		fwd := weir.Counters{Packets: sh.fwd, Bytes: sh.fwd * sh.fwdLen, Flags: sh.fwdFlags}
+		rev := weir.Counters{Packets: sh.rev, Bytes: sh.rev * sh.revLen, Flags: sh.revFlags}
+		return c.record(1, 0, 0, fwd, rev, true, true)
+	}
 	found := make(map[netip.Addr]bool)
 	report := func(f weir.Finding) {
 		level := d.Stats().MaxShed
-		if f.At > t0+int64(30*time.Minute) {
-			if level == 0 {
-				t.Fatal("nothing was shed")
-			}
-			if want := (weir.Limit{Code: weir.LimitShed, Arg: fmt.Sprint(level)}); !slices.Contains(f.Limits, want) {
-				t.Errorf("%v: limits %v, want %v", trackOf(&f), f.Limits, want)
-			}
-			if f.Type == weir.SSHIncomingOneToOne {
-				found[f.Peers[0].Address] = true
-			}
+		if f.At < t0+int64(length) {
+			return
+		}
+		if level == 0 {
+			t.Fatal("nothing was shed")
+		}
+		if want := (weir.Limit{Code: weir.LimitShed, Arg: fmt.Sprint(level)}); !slices.Contains(f.Limits, want) {
+			t.Errorf("%v: limits %v, want %v", trackOf(&f), f.Limits, want)
+		}
+		if f.Type == weir.SSHIncomingOneToOne {
+			found[f.Peers[0].Address] = true
 		}
 	}
-	for len(cs) > 0 {
-		n := min(len(cs), 2000)
-		d.Observe(cs[:n])
-		d.Close(cs[n-1].End-int64(cfg.Lateness), report)
-		if pairs := d.Stats().Pairs; pairs > limit {
-			t.Fatalf("%d peers are kept, the limit is %d", pairs, limit)
+	begin, seconds := 600, int(length.Seconds())
+	var batch []weir.Contact
+	for sec := range begin + seconds + tail {
+		batch = batch[:0]
+		if i := sec - begin; i >= 0 && i < seconds {
+			n := sources*(i+1)/seconds - sources*i/seconds
+			for j := range n {
+				a := netip.AddrFrom4([4]byte{byte(101 + s.rng.IntN(90)), byte(s.rng.IntN(256)), byte(s.rng.IntN(256)), byte(s.rng.IntN(256))})
+				batch = append(batch, record(sec, time.Second*time.Duration(j)/time.Duration(n), a, deadSYN))
+			}
 		}
-		cs = cs[n:]
+		if sec >= begin+seconds-lead {
+			for g := sec % period; g < guessers; g += period {
+				batch = append(batch, record(sec, 0, heavy[g], login))
+			}
+		}
+		d.Observe(batch)
+		if sec%60 == 59 {
+			d.Close(t0+int64(time.Duration(sec)*time.Second)-int64(cfg.Lateness), report)
+			if pairs := d.Stats().Pairs; pairs > cfg.PeersPerResource {
+				t.Fatalf("%d peers are kept, the limit is %d", pairs, cfg.PeersPerResource)
+			}
+		}
 	}
 	d.Flush(report)
-	if kept := d.Stats().Pairs; kept <= limit/2 {
-		t.Errorf("%d peers are kept at the end, one level less would do for %d", kept, limit)
+	stats := d.Stats()
+	if stats.Dropped+stats.Refused > 0 {
+		t.Errorf("the memory ceiling was reached: %+v", stats)
 	}
-	p := math.Exp2(-float64(d.Stats().MaxShed))
-	mean, sd := guessers*p, math.Sqrt(guessers*p*(1-p))
+	if kept := stats.Pairs; kept <= cfg.PeersPerResource/2 {
+		t.Errorf("%d peers are kept at the end, one level less would do for %d", kept, cfg.PeersPerResource)
+	}
+	p := math.Exp2(-float64(stats.MaxShed))
+	mean, sd := float64(guessers)*p, math.Sqrt(float64(guessers)*p*(1-p))
+	t.Logf("%d sources: level %d, %d peers kept, %d of %d guessers found", sources, stats.MaxShed, stats.Pairs, len(found), guessers)
 	if got := float64(len(found)); got < mean-3*sd || got > mean+3*sd {
-		t.Errorf("%v of %d guessers are found at level %d, want about %.0f", got, guessers, d.Stats().MaxShed, mean)
+		t.Errorf("%v of %d guessers are found at level %d, want about %.0f", got, guessers, stats.MaxShed, mean)
 	}
+}
+
+// TestFloodOfSourcesIsBounded is P18: a heavy guesser among spoofed sources is
+// found with the probability that the level of adaptive sampling says, and
+// everything that is reported then says the level. With WEIR_LONG=1 it is asked
+// of 10^7 sources: the level is then 8, 39,013 peers of at most 65,536 are kept,
+// 17 of 4,096 guessers are found where 16 are promised, and the whole process
+// took 387 MiB from the system and 25 s of one core.
+func TestFloodOfSourcesIsBounded(t *testing.T) {
+	small := DefaultConfig()
+	small.PeersPerResource = 1024
+	t.Run("10^5, limit of 1,024", func(t *testing.T) { spoofed(t, small, 100_000, 512, 40*time.Minute) })
+	t.Run("10^6", func(t *testing.T) { spoofed(t, DefaultConfig(), 1_000_000, 512, time.Hour) })
+	t.Run("10^7", func(t *testing.T) {
+		if testing.Short() || os.Getenv("WEIR_LONG") == "" {
+			t.Skip("takes a minute or so; set WEIR_LONG=1")
+		}
+		spoofed(t, DefaultConfig(), 10_000_000, 4096, 6*time.Hour)
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		t.Logf("%d MiB taken from the system at most", m.Sys>>20)
+		if most := uint64(DefaultConfig().Memory); m.Sys > most {
+			t.Errorf("%d MiB taken from the system, the ceiling is %d MiB", m.Sys>>20, most>>20)
+		}
+	})
 }

@@ -97,7 +97,7 @@ func TestSecondRouterRaisesNoEstimate(t *testing.T) {
 // TestSecondRouterRaisesNoAlert is P6 for alerts: harmless machines do not alert
 // more often, and attacks are found as often at least.
 func TestSecondRouterRaisesNoAlert(t *testing.T) {
-	const seeds = 40
+	const seeds = 30
 	all := append(labels(), label{"flood", true, func(_ *rand.Rand, s *site, _ int) {
 		pps := 1200 + 300*s.rng.IntN(10)
 		for pane := range 4 {
