@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/beat"
 	"github.com/weir-net/weir/internal/detect/score"
 	"github.com/weir-net/weir/internal/detect/service"
 )
@@ -31,6 +32,8 @@ const (
 	serviceNTP      = 123
 	c2RepeatBonus   = 0.2
 	c2PortBonus     = 0.2
+	c2BeaconBonus   = 0.2
+	maxTrains       = 256 // services of listed peers whose rhythm is followed
 	familyUnlabeled = "unlabeled"
 )
 
@@ -61,6 +64,14 @@ type intelState struct {
 	pane   map[peerKey]*sighting
 	own    map[netip.Addr]*ownSighting
 	Groups map[string]*c2Group
+	// Trains are the talks with controllers, by service.
+	Trains map[beatKey]*beat.Train
+}
+
+// beatKey is one service of one address.
+type beatKey struct {
+	Peer peerKey
+	Port service.Port
 }
 
 // c2Group is an alert in the making: one family, or one feed without families.
@@ -79,7 +90,7 @@ type ownSighting struct {
 }
 
 func newIntelState() intelState {
-	return intelState{pane: make(map[peerKey]*sighting), own: make(map[netip.Addr]*ownSighting), Groups: make(map[string]*c2Group)}
+	return intelState{pane: make(map[peerKey]*sighting), own: make(map[netip.Addr]*ownSighting), Groups: make(map[string]*c2Group), Trains: make(map[beatKey]*beat.Train)}
 }
 
 func (s *intelState) begin() {
@@ -118,6 +129,45 @@ func (s *intelState) add(c *weir.Contact, ses *session) {
 		s.pane[k] = p
 	}
 	p.note(c, ses)
+	s.beat(k, c, ses)
+}
+
+// beat notes when the own end talks to a controller. Where nothing is sampled a
+// record of its own packets is one talk; under sampling a packet either way is.
+func (s *intelState) beat(k peerKey, c *weir.Contact, ses *session) {
+	if ses != nil && !ses.out || c.Allowed || !slices.ContainsFunc(c.PeerIntel.Indicators, func(i *weir.Indicator) bool { return isC2(i.Category) }) {
+		return
+	}
+	if c.Sampling == 1 && !c.FromOwn && !c.Known.Has(weir.HasReverse) {
+		return
+	}
+	key := beatKey{k, service.Port{Proto: c.Proto, Port: c.Peer.Port()}}
+	t := s.Trains[key]
+	if t == nil {
+		if len(s.Trains) >= maxTrains {
+			return
+		}
+		if s.Trains == nil {
+			s.Trains = make(map[beatKey]*beat.Train)
+		}
+		t = &beat.Train{}
+		s.Trains[key] = t
+	}
+	t.Add(c.Start, c.Out.Bytes, c.Sampling)
+}
+
+// rhythm returns the strongest verdict on the services of a peer that a pane
+// shows.
+func (s *intelState) rhythm(k peerKey, p *sighting, t int64) beat.Verdict {
+	var best beat.Verdict
+	for _, port := range slices.SortedFunc(maps.Keys(p.ports), service.Port.Compare) {
+		if tr := s.Trains[beatKey{k, port}]; tr != nil {
+			if v := tr.Verdict(t); v.Beacon && !best.Beacon || best.Method == "" {
+				best = v
+			}
+		}
+	}
+	return best
 }
 
 func (p *sighting) note(c *weir.Contact, ses *session) {
@@ -214,6 +264,9 @@ func (r *resource) intelRules(d *Detector, t int64, emit func(weir.Finding)) {
 	for _, a := range slices.SortedFunc(maps.Keys(s.own), netip.Addr.Compare) {
 		r.infected(d, a, s.own[a], t, emit)
 	}
+	if t%int64(time.Hour) == 0 {
+		maps.DeleteFunc(s.Trains, func(_ beatKey, tr *beat.Train) bool { return tr.Idle(t) })
+	}
 	r.blockPane(d, t, emit)
 }
 
@@ -266,7 +319,8 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 	if p.verdict.Benign() && !portMatch || p.udpOnly && !portMatch {
 		return
 	}
-	if r.Res.HasRole("resolver", "dns", "mail", "crawler", "proxy", "threat-intel") && (path != "a" || !portMatch) {
+	rhythm := r.Intel.rhythm(k, p, t)
+	if r.Res.HasRole("resolver", "dns", "mail", "crawler", "proxy", "threat-intel") && (path != "a" || !portMatch) && !rhythm.Beacon {
 		return
 	}
 	name := strings.ToLower(best.Family)
@@ -294,8 +348,15 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 	if portMatch {
 		conf = append(conf, c2PortBonus)
 	}
-	if len(g.Peers) > 1 {
+	if g.others(k, t) {
 		conf = append(conf, c2RepeatBonus)
+	}
+	if rhythm.Method != "" {
+		f.Facts["beaconScore"] = strconv.FormatFloat(rhythm.Score, 'f', 3, 64)
+		f.Facts["beaconEvents"], f.Facts["beaconMethod"] = strconv.Itoa(rhythm.Events), rhythm.Method
+	}
+	if rhythm.Beacon {
+		conf = append(conf, c2BeaconBonus)
 	}
 	f.Confidence = baseline.CombineConfidence(conf...)
 	if sinkhole {
@@ -330,6 +391,16 @@ func (g *c2Group) merge(k peerKey, p *sighting) {
 	for port, n := range p.ports {
 		g.Ports[port] += n
 	}
+}
+
+// others reports whether a second controller of the family was met within a day.
+func (g *c2Group) others(k peerKey, t int64) bool {
+	for peer, e := range g.Peers {
+		if peer != k && t-e.Last < int64(day.window()) {
+			return true
+		}
+	}
+	return false
 }
 
 // fill puts peers and ports of a group into a finding.

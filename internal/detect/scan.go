@@ -78,6 +78,7 @@ type excursion struct {
 	Cusum            baseline.PMCusum
 	First, Last      int64
 	Targets          map[peerKey]*target
+	Dead             int // targets that nobody has seen answer
 	Pairs            int // distinct (destination, port)
 	Ports            map[uint16]uint64
 	Xf, Syn, Xr, Rst uint64
@@ -195,11 +196,7 @@ func (s *scanState) unsure(c *weir.Contact) {
 	if c.Allowed || c.Proto != weir.ProtoTCP || c.LogOdds <= 0 || c.Peer.Port() == 0 || !c.Known.Has(need) {
 		return
 	}
-	f := c.Out.Flags
-	if c.Out.Packets == 0 {
-		f = c.In.Flags
-	}
-	if f&(weir.SYN|weir.RST) != 0 || f == 0 {
+	if f := c.Out.Flags; c.Out.Packets == 0 || f&(weir.SYN|weir.RST) != 0 || f == 0 {
 		return
 	}
 	p := s.probe(c, c.Peer.Port())
@@ -266,15 +263,13 @@ func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 	s := &r.Scan
 	for _, p := range s.inOrder() {
 		k, h := p.key, p.key.hash()
-		// Replies alone are no evidence of a probe, but tell that somebody answers
-		// there, so that a later packet is no first contact.
-		if p.xf == 0 && p.xr <= p.rst || s.isKnown(h) {
+		if known := s.isKnown(h); known || p.xf == 0 {
+			if known && p.answered() {
+				s.Sweeps[k.port].answered(k.peer)
+			}
 			continue
 		}
 		s.remember(h, t)
-		if p.xf == 0 {
-			continue
-		}
 		f := float64(p.syn) / float64(p.xf)
 		if k.port.Proto == weir.ProtoUDP {
 			f = 0
@@ -307,6 +302,24 @@ func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 		s.Swept = hourNo
 		dropIdle(s.Sweeps, t, service.Port.Compare)
 		dropIdle(s.Verts, t, peerKey.compare)
+	}
+}
+
+// answered reports whether somebody answered: a reply other than a reset, or for
+// TCP an own packet that is no bare SYN.
+func (p *probe) answered() bool {
+	return p.xr > p.rst || p.key.port.Proto == weir.ProtoTCP && p.xf > p.syn
+}
+
+// answered notes that a target is alive after all: under sampling the first
+// packet seen of an ordinary connection may be its SYN.
+func (e *excursion) answered(peer peerKey) {
+	if e == nil {
+		return
+	}
+	if tg := e.Targets[peer]; tg != nil && tg.Unanswered {
+		tg.Unanswered = false
+		e.Dead--
 	}
 }
 
@@ -370,6 +383,7 @@ func (e *excursion) take(k targetKey, p *probe, f, t0, t1 float64, t int64) *exc
 		}
 		tg = &target{Ports: make(map[uint16]bool), First: p.first, Unanswered: true}
 		e.Targets[k.peer] = tg
+		e.Dead++
 	}
 	if !tg.Ports[k.port.Port] && e.Pairs < 16*maxTargets {
 		tg.Ports[k.port.Port] = true
@@ -378,7 +392,9 @@ func (e *excursion) take(k targetKey, p *probe, f, t0, t1 float64, t int64) *exc
 	}
 	tg.Xf += p.xf
 	tg.First, tg.Last = min(tg.First, p.first), max(tg.Last, p.last)
-	tg.Unanswered = tg.Unanswered && p.xr == p.rst
+	if p.xr > p.rst {
+		e.answered(k.peer)
+	}
 	e.keep(hashedRecord{recordHash(&p.rec), p.rec})
 	return e
 }
@@ -442,8 +458,8 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 		if r.Res.HasRole("dns", "p2p") && port.Proto == weir.ProtoUDP {
 			continue
 		}
-		if len(e.Targets) < need || float64(len(e.Targets)) < portShare*float64(total) || !e.unanswered(r, limit) ||
-			!r.surprising(port, e, t, cold) || e.held() {
+		if e.Dead < need || float64(len(e.Targets)) < portShare*float64(total) || !e.unanswered(r, limit) ||
+			!r.surprising(port, e, t) || e.held() {
 			continue
 		}
 		r.fire(d, r.scanFinding(d, e, "sweep", strconv.Itoa(int(port.Port)), need, t, t0, t1), emit)
@@ -572,15 +588,14 @@ func (a *activity) open(r *resource, t int64) bool {
 // mail server always has servers to call that are gone, a crawler pages, a
 // cluster node pods: of mail and other ports the unanswered destinations count,
 // of web ports new ones.
-func (r *resource) surprising(port service.Port, e *excursion, t int64, cold bool) bool {
+func (r *resource) surprising(port service.Port, e *excursion, t int64) bool {
 	if isWeb(port.Port) {
-		// In the first day twice the number of destinations is asked instead.
-		return cold || r.Scan.New.Surprise(port, len(e.Targets), time.Duration(t-e.First).Hours()) >= webSurprise
+		return r.Scan.New.Surprise(port, e.Dead, time.Duration(t-e.First).Hours()) >= webSurprise
 	}
 	for h := hour; h <= day; h++ {
 		n := 0
 		for _, tg := range e.Targets {
-			if tg.First >= t-int64(h.window()) {
+			if tg.Unanswered && tg.First >= t-int64(h.window()) {
 				n++
 			}
 		}
