@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,13 +18,16 @@ import (
 func (a *app) testCommand() *cobra.Command {
 	var in inputFlags
 	var failOn string
+	var summary bool
 	c := &cobra.Command{
 		Use: "test [flags] CASE...", Short: "Run labelled or scripted cases and judge the alerts",
 		Long: `Test runs cases: files case.yaml or case-NAME.yaml with labelled data, scenarios
-(.scn), or directories that hold them. It prints which cases pass, what was
-missed and raised in error, and precision and recall of each rule. It exits with
-10 when a case fails.`,
-		Example: "  weir test scenarios/\n  weir test --thin 1000 --seed 7 cases/ssh/case.yaml",
+(.scn), or directories that hold them. It prints which cases pass and what was
+missed and raised in error; for each rule and sampling rate precision, recall,
+the time to detect, how many of the 95 % intervals hold the true number, and
+false alerts per 1,000 resources and day; and what the alerts say of settings. It
+exits with 10 when a case fails.`,
+		Example: "  weir test scenarios/\n  weir test --thin 1000 --seed 7 cases/ssh/case.yaml\n  weir test --summary -o csv scenarios/",
 		Args:    usageArgs(cobra.MinimumNArgs(1), "test CASE..."),
 	}
 	fs := c.Flags()
@@ -37,35 +38,41 @@ missed and raised in error, and precision and recall of each rule. It exits with
 	fs.VarP((*rate)(&in.sampling), "sampling", "", "packet sampling 1-in-`N`, where neither case nor input says it")
 	in.addThin(fs)
 	in.addBaseline(fs)
+	fs.BoolVar(&summary, "summary", false, "one row for each rule and sampling rate instead of one for each case")
 	a.setFlag(fs)
-	c.RunE = a.do(func(ctx context.Context, args []string) error { return a.test(ctx, args, &in, failOn) })
+	c.RunE = a.do(func(ctx context.Context, args []string) error { return a.test(ctx, args, &in, failOn, summary) })
 	return c
 }
 
 // caseRow is the outcome of a case as an object.
 type caseRow struct {
-	Case      string                              `json:"case"`
-	Title     string                              `json:"title,omitempty"`
-	Group     string                              `json:"group,omitempty"`
-	Result    string                              `json:"result"` // pass, fail or skip
-	Skipped   string                              `json:"skipped,omitempty"`
-	Flows     int64                               `json:"flows"`
-	Alerts    int                                 `json:"alerts"`
-	Must      int                                 `json:"must"`
-	MustMet   int                                 `json:"mustMet"`
-	Should    int                                 `json:"should"`
-	ShouldMet int                                 `json:"shouldMet"`
-	False     int                                 `json:"false"`
-	Precision *float64                            `json:"precision"`
-	Recall    *float64                            `json:"recall"`
-	Seconds   float64                             `json:"seconds"`
-	Missed    []string                            `json:"missed,omitempty"`
-	FalseOnes []string                            `json:"falseAlerts,omitempty"`
-	Wrong     []string                            `json:"wrong,omitempty"`
-	Rules     map[weir.AlertType]engine.CaseScore `json:"rules,omitempty"`
+	Case      string                        `json:"case"`
+	Title     string                        `json:"title,omitempty"`
+	Group     string                        `json:"group,omitempty"`
+	Result    string                        `json:"result"` // pass, fail or skip
+	Skipped   string                        `json:"skipped,omitempty"`
+	Flows     int64                         `json:"flows"`
+	Alerts    int                           `json:"alerts"`
+	Must      int                           `json:"must"`
+	MustMet   int                           `json:"mustMet"`
+	Should    int                           `json:"should"`
+	ShouldMet int                           `json:"shouldMet"`
+	False     int                           `json:"false"`
+	Precision *float64                      `json:"precision"`
+	Recall    *float64                      `json:"recall"`
+	Seconds   float64                       `json:"seconds"`
+	Missed    []string                      `json:"missed,omitempty"`
+	FalseOnes []string                      `json:"falseAlerts,omitempty"`
+	Wrong     []string                      `json:"wrong,omitempty"`
+	Rules     map[weir.AlertType]ruleReport `json:"rules,omitempty"`
+	Sampling  uint32                        `json:"sampling"` // 1-in-N, 0 not known
+	Resources int                           `json:"resources"`
+	measured
+	Calibration []perConnection     `json:"packetsPerConnection,omitempty"`
+	Prevalence  []engine.Prevalence `json:"prevalence,omitempty"`
 }
 
-func (a *app) test(ctx context.Context, args []string, in *inputFlags, failOn string) error {
+func (a *app) test(ctx context.Context, args []string, in *inputFlags, failOn string, summary bool) error {
 	least, err := leastSeverity(failOn)
 	if err != nil {
 		return err
@@ -82,20 +89,18 @@ func (a *app) test(ctx context.Context, args []string, in *inputFlags, failOn st
 		return err
 	}
 	out, err := newList(a, caseColumns())
-	if err != nil {
+	if err != nil && !summary {
 		return err
 	}
 	var rows []caseRow
-	rules := map[weir.AlertType]engine.CaseScore{}
+	sums := newTally()
 	failed, matched := 0, false
 	for i, path := range paths {
 		row, result, err := a.runCase(ctx, path, o, fmt.Sprintf("case %d of %d", i+1, len(paths)))
 		if err != nil {
 			return err
 		}
-		for t, s := range result.Judgement.Rules {
-			rules[t] = rules[t].Add(s)
-		}
+		sums.add(&result)
 		if row.Result == "fail" {
 			failed++
 		}
@@ -103,18 +108,20 @@ func (a *app) test(ctx context.Context, args []string, in *inputFlags, failOn st
 			matched = matched || reaches(al.Type, least)
 		}
 		rows = append(rows, row)
+		if summary {
+			continue
+		}
 		if err := out.add(row); err != nil {
 			return err
 		}
 	}
-	if err := out.close(); err != nil {
-		return err
-	}
-	if a.human() {
-		a.testDetails(rows)
-		if err := a.ruleTable(rules); err != nil {
+	if !summary {
+		if err := out.close(); err != nil {
 			return err
 		}
+	}
+	if err := a.testReport(rows, sums, summary); err != nil {
+		return err
 	}
 	skipped := 0
 	for _, r := range rows {
@@ -168,7 +175,7 @@ func (a *app) runCase(ctx context.Context, path string, o engine.Offline, where 
 	if run != nil {
 		a.tellOlder(run)
 	}
-	row := caseRow{Case: path, Title: r.Title, Group: r.Group, Result: "pass", Skipped: r.Skipped, Flows: r.Flows, Alerts: len(r.Alerts), Seconds: r.Took.Round(time.Millisecond).Seconds(), Rules: r.Judgement.Rules}
+	row := caseRow{Case: path, Title: r.Title, Group: r.Group, Result: "pass", Skipped: r.Skipped, Flows: r.Flows, Alerts: len(r.Alerts), Seconds: r.Took.Round(time.Millisecond).Seconds(), Sampling: r.Sampling, Resources: r.Resources}
 	if r.Skipped != "" {
 		row.Result = "skip"
 		return row, r, nil
@@ -176,6 +183,7 @@ func (a *app) runCase(ctx context.Context, path string, o engine.Offline, where 
 	if r.Failed() {
 		row.Result = "fail"
 	}
+	row.report(&r)
 	t := r.Judgement.Total()
 	row.Must, row.MustMet, row.Should, row.ShouldMet, row.False = t.Must, t.MustMet, t.Should, t.ShouldMet, len(r.Judgement.False)
 	if v, ok := t.Precision(); ok {
@@ -245,6 +253,14 @@ func caseColumns() []column[caseRow] {
 		{name: "seconds", wide: true, text: func(r caseRow) string { return fmt.Sprintf("%.1f", r.Seconds) }},
 		{name: "group", wide: true, text: func(r caseRow) string { return r.Group }},
 		{name: "title", wide: true, text: func(r caseRow) string { return r.Title }},
+		{name: "sampling", wide: true, text: func(r caseRow) string { return fmt.Sprint(r.Sampling) }},
+		{name: "resources", wide: true, text: func(r caseRow) string { return fmt.Sprint(r.Resources) }},
+		{name: "resourceDays", wide: true, text: func(r caseRow) string { return plain(&r.ResourceDays) }},
+		{name: "falsePerThousandResourceDays", wide: true, text: func(r caseRow) string { return plain(r.FalseRate) }},
+		{name: "timeToDetectMedian", wide: true, text: func(r caseRow) string { return plain(r.Delay.of(false)) }},
+		{name: "timeToDetectMax", wide: true, text: func(r caseRow) string { return plain(r.Delay.of(true)) }},
+		{name: "intervals", wide: true, text: func(r caseRow) string { return fmt.Sprint(r.Intervals.of(false)) }},
+		{name: "intervalsCovered", wide: true, text: func(r caseRow) string { return fmt.Sprint(r.Intervals.of(true)) }},
 	}
 }
 
@@ -266,44 +282,4 @@ func (a *app) testDetails(rows []caseRow) {
 		}
 	}
 	_ = w.Flush()
-}
-
-type ruleScore struct {
-	rule  weir.AlertType
-	score engine.CaseScore
-}
-
-// ruleTable prints the numbers of each rule.
-func (a *app) ruleTable(rules map[weir.AlertType]engine.CaseScore) error {
-	if len(rules) == 0 {
-		return nil
-	}
-	printf(a.out, "\n")
-	out := &list[ruleScore]{a: a, w: bufio.NewWriter(a.out), cols: []column[ruleScore]{
-		{name: "rule", text: func(r ruleScore) string { return string(r.rule) }},
-		{name: "must", text: func(r ruleScore) string { return ratio(r.score.MustMet, r.score.Must) }},
-		{name: "should", text: func(r ruleScore) string { return ratio(r.score.ShouldMet, r.score.Should) }},
-		{name: "raised", text: func(r ruleScore) string { return fmt.Sprint(r.score.Raised) }},
-		{name: "false", text: func(r ruleScore) string { return fmt.Sprint(r.score.False) }},
-		{name: "precision", text: func(r ruleScore) string { return share(r.score.Precision()) }},
-		{name: "recall", text: func(r ruleScore) string { return share(r.score.Recall()) }},
-	}}
-	var total engine.CaseScore
-	for _, t := range slices.Sorted(maps.Keys(rules)) {
-		total = total.Add(rules[t])
-		if err := out.add(ruleScore{t, rules[t]}); err != nil {
-			return err
-		}
-	}
-	if err := out.add(ruleScore{"total", total}); err != nil {
-		return err
-	}
-	return out.close()
-}
-
-func share(v float64, ok bool) string {
-	if !ok {
-		return "-"
-	}
-	return percent(&v)
 }

@@ -39,6 +39,16 @@ type CaseResult struct {
 	Flows     int64
 	Exit      int
 	Took      time.Duration
+	// Sampling is 1-in-N of most of what concerns protected resources, thinning
+	// included; 0 is not known.
+	Sampling uint32
+	// Resources is the number of protected resources seen.
+	Resources int
+	// ResourceDays is Resources times the days that were judged, 0 for a case in
+	// which no alert can be false.
+	ResourceDays float64
+	// Measures are the numbers of every alert type that was asked for or raised.
+	Measures map[weir.AlertType]Measure
 	// Fault is why the run ended early, nil if it did not.
 	Fault error
 }
@@ -60,9 +70,10 @@ func RunCase(ctx context.Context, path string, o Offline, exitPartial, exitInval
 	}
 	var c *scenario.Case
 	var d *Detection
+	var script *scenario.Scenario
 	var err error
 	if strings.HasSuffix(path, ".scn") {
-		c, d, err = scripted(path, o)
+		c, script, d, err = scripted(path, o)
 		if err != nil {
 			return CaseResult{Path: path}, &InvalidError{err}
 		}
@@ -78,10 +89,19 @@ func RunCase(ctx context.Context, path string, o Offline, exitPartial, exitInval
 		return r, nil
 	}
 	final := NewFinal()
+	opened := map[string]weir.Alert{}
 	var protected []netip.Prefix
+	var look *gauge
 	if err == nil {
 		watch(d)
-		err = d.Run(ctx, func(a weir.Alert, _ Change) error { final.Add(a); return nil })
+		look = newGauge(d.know, o.Thin > 1 && script == nil)
+		d.Tap(look.see)
+		err = d.Run(ctx, func(a weir.Alert, what Change) error {
+			if final.Add(a); what == Opened {
+				opened[a.ID] = a
+			}
+			return nil
+		})
 		if ctx.Err() != nil {
 			return r, ctx.Err()
 		}
@@ -114,6 +134,10 @@ func RunCase(ctx context.Context, path string, o Offline, exitPartial, exitInval
 		out.Alerts = append(out.Alerts, judged(&r.Alerts[i]))
 	}
 	r.Judgement = scenario.Judge(c, out)
+	if look != nil {
+		r.Sampling, r.Resources = look.rate(o.Thin), len(look.resources)
+		r.measure(c, script, look, out.Alerts, opened, d.rules.Pane)
+	}
 	r.Took = time.Since(began)
 	return r, nil
 }
@@ -132,10 +156,10 @@ func labelled(c *scenario.Case, o Offline) (*Detection, error) {
 }
 
 // scripted prepares the run of a scenario.
-func scripted(path string, o Offline) (*scenario.Case, *Detection, error) {
+func scripted(path string, o Offline) (*scenario.Case, *scenario.Scenario, *Detection, error) {
 	s, err := scenario.Load(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var networks []inventory.Network
 	for _, n := range s.Networks {
@@ -147,15 +171,15 @@ func scripted(path string, o Offline) (*scenario.Case, *Detection, error) {
 	}
 	inv, err := inventory.New(s.Resources, networks, allow)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	ports, err := servicePorts(o.Config)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	know := &knowledge{inventory: inv, orienter: inventory.NewOrienter(inv, ports), intel: intel.NewTable(s.Intel)}
 	d := &Detection{source: s.Flows()}
-	return s.Case(), d, d.prepare(o, know)
+	return s.Case(), s, d, d.prepare(o, know)
 }
 
 func prefixesOf(inv *inventory.Inventory) []netip.Prefix {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -166,9 +167,7 @@ func TestBaselineOfManyRuns(t *testing.T) {
 		part := flows[len(flows)*i/5 : len(flows)*(i+1)/5]
 		o.Files = []string{flowFile(t, filepath.Join(dir, "part"), part)}
 		told, _, _ := detectFiles(t, o, 1+i%3)
-		for id, text := range told {
-			got[id] = text
-		}
+		maps.Copy(got, told)
 		o.Baseline = o.SaveBaseline
 	}
 	for id, text := range want {

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"math"
+	"net/netip"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"net/netip"
 
 	"github.com/weir-net/weir"
 )
@@ -66,5 +68,41 @@ func TestThinningOfLargeFlows(t *testing.T) {
 	}
 	if want := float64(uint64(1)<<40) / 100; math.Abs(float64(f.Packets)-want) > want/1000 {
 		t.Errorf("%d packets, expected about %.0f", f.Packets, want)
+	}
+}
+
+// TestThinnedAlertsSaySo is row R14 of the table of readings in the detection
+// reference: the rate is multiplied, its source stays, and the alert names the
+// thinning among its limits. An unknown rate stays unknown.
+func TestThinnedAlertsSaySo(t *testing.T) {
+	dir := t.TempDir()
+	inventory := inventoryFile(t, dir)
+	for _, x := range []struct {
+		name   string
+		rate   uint32
+		source weir.SamplingSource
+		want   uint32
+	}{{"unsampled", 1, weir.SamplingFormat, 4}, {"sampled", 3, weir.SamplingRecord, 12}, {"unknown", 0, weir.SamplingUnknown, 0}} {
+		t.Run(x.name, func(t *testing.T) {
+			flows := traffic()
+			for i := range flows {
+				flows[i].Sampling, flows[i].SamplingSource = x.rate, x.source
+				flows[i].Exporter = netip.Addr{} // what several sample adds up to another rate
+			}
+			o := Offline{Inventory: []string{inventory}, Files: []string{flowFile(t, filepath.Join(dir, x.name), flows)}, Thin: 4, Seed: 2}
+			o.Intel = []IntelFile{{Category: weir.CategoryC2, Path: write(t, filepath.Join(dir, "c2.txt"), "203.0.113.66\n")}}
+			_, alerts, _ := detectFiles(t, o, 2)
+			if len(alerts) == 0 {
+				t.Fatal("no alert: the test proves nothing")
+			}
+			for _, a := range alerts {
+				if a.Sampling.Rate != x.want || a.Sampling.Source != x.source {
+					t.Errorf("%s: 1-in-%d by %v, want %d by %v", a.Type, a.Sampling.Rate, a.Sampling.Source, x.want, x.source)
+				}
+				if !slices.Contains(a.Limits, weir.Limit{Code: weir.LimitThinned, Arg: "4"}) {
+					t.Errorf("%s: limits %v do not name the thinning", a.Type, a.Limits)
+				}
+			}
+		})
 	}
 }
