@@ -8,7 +8,7 @@ const (
 	// normal, and compoundUnits the mean number of seen units up to which a
 	// reach is looked for.
 	compoundMax   = 600
-	compoundUnits = 1000
+	compoundUnits = 4000
 	// compoundTail is the probability that is left out of distributions.
 	compoundTail = 1e-10
 )

@@ -171,6 +171,9 @@ type CrowdPower struct {
 	// guessing, where nothing is sampled one connection is none. Without Windows
 	// nothing was learnt.
 	Prior, Windows, Noise, NoisePackets float64
+	// Replies is the fewest sampled packets of the server to the peers that count,
+	// unless there are none; 0 where the rule does not ask.
+	Replies uint64
 }
 
 // Smallest returns the smallest number of peers that are found with a
@@ -221,7 +224,7 @@ func (p CrowdPower) Smallest() (peers float64, gate Gate) {
 	crowd := func(shaped bool) func(u, x uint64) float64 {
 		return func(u, x uint64) float64 {
 			sum, weight := 0.0, math.Exp(-noise)
-			for more := uint64(0); more < 400; more++ {
+			for more := range uint64(400) {
 				if all := u + more; all >= p.MinPeers && all >= least {
 					if !shaped {
 						return sum + PoissonTail(more, noise)
@@ -238,8 +241,24 @@ func (p CrowdPower) Smallest() (peers float64, gate Gate) {
 			return sum
 		}
 	}
-	peers = c.reach(crowd(true), always)
+	told := func(u uint64) float64 {
+		mean := float64(u) * p.Connections * (p.K - 1) * in
+		return math.Min(1, PoissonTail(p.Replies, mean)+math.Exp(-mean))
+	}
+	shaped := crowd(true)
+	peers = c.reach(func(u, x uint64) float64 {
+		if u < 1 {
+			return shaped(u, x)
+		}
+		return shaped(u, x) * told(u)
+	}, always)
+	silent := peers
+	if p.Replies > 0 {
+		silent = c.reach(shaped, always)
+	}
 	switch few := c.reach(crowd(false), always); {
+	case peers > 1.02*silent:
+		gate = GateReplies
 	case peers > 1.02*few:
 		gate = GateShape
 	case least > p.MinPeers:

@@ -29,15 +29,16 @@ type Power struct {
 	// Unit is what the numbers count.
 	Unit string `json:"unit"`
 	// Smallest is the number for a service with a week of history, New that for one
-	// that has just been met: on its first day, for windows of a day under
-	// sampling during its first week. Nil where no number is found: the rule is switched
+	// that has just been met: on its first day, under sampling for windows of a day
+	// on its first three, for outgoing logins to other services in its first week.
+	// Nil where no number is found: the rule is switched
 	// off, or does not depend on how much there is.
 	Smallest *float64 `json:"smallest"`
 	New      *float64 `json:"new"`
 	// PerSecond is Smallest as a rate, for windows.
 	PerSecond *float64 `json:"perSecond,omitempty"`
 	// Packets is the number of packets of one unit that is assumed, on the side
-	// of the client; 0 where it plays no part.
+	// of the client (of both sides for a listed visitor); 0 where it plays no part.
 	Packets float64 `json:"packets,omitempty"`
 	// Gate is the condition that decides, see the constants.
 	Gate string `json:"gate"`
@@ -56,10 +57,13 @@ const (
 
 // Assumptions of the numbers, which the command tells.
 const (
-	// PowerNoise is the number of noisy sources an hour that aggregate rules see,
-	// of which PowerNoiseLogins log in with PowerNoisePackets client packets
+	// PowerNoise is the number of noisy sources an hour that aggregate rules see
 	// (detection reference, section 7.2).
-	PowerNoise, PowerNoiseLogins, PowerNoisePackets = 100, 10, 20
+	PowerNoise = 100
+	// PowerNoiseLogins is how many of them log in.
+	PowerNoiseLogins = 10
+	// PowerNoisePackets is the number of client packets of such a login.
+	PowerNoisePackets = 20
 	// PowerLogins is the number of connections of each of many sources, or to
 	// each of many destinations.
 	PowerLogins = 10
@@ -160,7 +164,7 @@ func (p *powers) take() {
 		p.put(Power{Kind: "report", Direction: weir.Outgoing, Unit: "reports", Gate: PowerReport}, 1, 1)
 	case weir.TrafficFromUnrecommended:
 		p.family(service.Blocked)
-		p.contact("listed", weir.Incoming, "", 10, 1)
+		p.contact("listed", weir.Incoming, "", 20, 1) // both directions count
 		need := uint64(2)
 		if p.n == 1 {
 			need = 1 // a handshake is enough
@@ -236,8 +240,9 @@ func digits(v float64) float64 {
 // baseline is young (section 6.7).
 const coldFloor = 3
 
-// fewReplies are the sampled replies that tell the length of a server's answers.
-const fewReplies = 3
+// fewReplies are the sampled replies that tell the length of a server's answers,
+// where a rule looks at it.
+const fewReplies = 8
 
 // service returns the service of a port.
 func (p *powers) service(port uint16) *service.Service {
@@ -248,7 +253,7 @@ func (p *powers) service(port uint16) *service.Service {
 func (p *powers) pairs(f service.Family, dir weir.Direction) {
 	p.family(f)
 	replies := uint64(0)
-	if f == service.SQL {
+	if f == service.SQL || f == service.SSH {
 		replies = fewReplies
 	}
 	for _, port := range powerPorts(f) {
@@ -285,6 +290,9 @@ func (p *powers) crowd(f service.Family, dir weir.Direction) {
 	q := baseline.CrowdPower{
 		N: p.n, K: s.K, Connections: PowerLogins, MinPeers: uint64(p.fam.MinPeers), //nolint:gosec // validated
 		Surprise: p.threshold(4, 0), Prior: p.fam.PriorPeers, Windows: powerWeek, Noise: PowerNoiseLogins, NoisePackets: PowerNoisePackets,
+	}
+	if f == service.SSH {
+		q.Replies = fewReplies
 	}
 	unit := string(weir.UnitSources)
 	if dir == weir.Outgoing {

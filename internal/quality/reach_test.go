@@ -33,7 +33,8 @@ func pairFloor(n uint32, cold bool) float64 {
 }
 
 // crowdReach is the number of bots of ten logins each within the hour, among a
-// hundred noisy sources of which a tenth log in (section 7.2).
+// hundred noisy sources of which a tenth log in (section 7.2). That the answers of
+// SSH must be seen as well is left out: what it costs is measured.
 func crowdReach(n uint32) float64 {
 	c, _ := baseline.CrowdPower{
 		N: n, K: ssh().k, Connections: 10, MinPeers: 5, Surprise: 4, Prior: 5, Windows: 121, Noise: 10, NoisePackets: 20,
