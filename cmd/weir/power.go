@@ -26,8 +26,9 @@ nothing about it. The numbers follow from the rules and their settings (--config
 
 Column "smallest" is for a service with a week of history, "new" for one that has
 just been met: on its first day, for windows of 24 hours under sampling on its
-first three, for outgoing logins to other services in its first week. has
-one column for each; -o wide or one --sampling shows why.`,
+first three, for outgoing logins to other services in its first week. A dash means
+that no number is found. With several rates a table has one column for each;
+-o wide or one --sampling shows why.`,
 		Example: "  weir power\n  weir power --sampling 4096\n  weir power --rule SSH_Incoming_BF_OneToOne --set detect.ssh.floor1h=60\n" +
 			"  weir power --sampling 1000 -o csv --columns rule,kind,window,smallest,unit",
 		Args: usageArgs(cobra.NoArgs, "power [--sampling N] [--rule ID]"), ValidArgsFunction: noFiles,
