@@ -285,7 +285,7 @@ func (s *seen) connections() uint64 {
 }
 
 // look derives the evidence of one peer in one window.
-func (a *activity) look(p *pair, c Tally) seen {
+func (a *activity) look(p *pair, c Tally, h horizon) seen {
 	s := seen{p: p, c: c, n: c.rate()}
 	s.exact = s.n == 1
 	switch {
@@ -294,7 +294,9 @@ func (a *activity) look(p *pair, c Tally) seen {
 		// count (section 7.1); otherwise all that completed, as far as known.
 		s.y = c.Within
 		s.lower = float64(s.y)
-		s.auth = c.Done >= 2
+		// In a day one login is enough, where its length shows that it is more than a
+		// look at the banner (section 13, one login a bot).
+		s.auth = c.Done >= 2 || h == day && c.Within >= 1 && c.has(weir.HasPackets) && 2*float64(c.Xf) >= a.svc.K
 	case s.n == 0:
 		s.y, s.lower = c.distinct(), float64(c.distinct())
 		s.auth = c.Xf > c.Syn
@@ -324,7 +326,7 @@ func (a *activity) evaluate(d *Detector, r *resource, t int64, emit func(weir.Fi
 				continue
 			}
 			c, _ := p.window(h, t/h.slot()-1)
-			if v, ok := a.judgePair(d, r, a.look(p, c), h, t); ok {
+			if v, ok := a.judgePair(d, r, a.look(p, c, h), h, t); ok {
 				firing = append(firing, v)
 			}
 		}
@@ -384,7 +386,7 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 		if !ok || c.Recs == 0 {
 			continue
 		}
-		s := a.look(p, c)
+		s := a.look(p, c, h)
 		if s.n == 0 {
 			rateKnown = false
 			continue

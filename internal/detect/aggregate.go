@@ -101,7 +101,7 @@ func (a *activity) gather(h horizon, last, from int64) (c crowd, ok bool) {
 		if !active || w.Recs == 0 {
 			continue
 		}
-		s := a.look(p, w)
+		s := a.look(p, w, h)
 		if s.n == 0 {
 			return c, false // without a rate there is no anomaly (P23)
 		}
@@ -173,7 +173,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	if medianLower(members) >= signatureFactor*m {
 		return nil // every one of them is an attack of its own
 	}
-	f := a.aggregateFinding(r, typ, h, t, members, &c)
+	f := a.aggregateFinding(r, typ, h, t, members, &c, m)
 	f.Count, f.Observed = u, float64(u)
 	f.Expected = expected
 	f.Threshold = float64(smallestCount(u, need, surprise))
@@ -279,15 +279,27 @@ func (a *activity) crowdConfidence(c *crowd, s float64, contact bool) float64 {
 	return conf
 }
 
-func (a *activity) aggregateFinding(r *resource, typ weir.AlertType, h horizon, t int64, members []seen, c *crowd) weir.Finding {
+func (a *activity) aggregateFinding(r *resource, typ weir.AlertType, h horizon, t int64, members []seen, c *crowd, floor float64) weir.Finding {
 	f := a.finding(r, typ, h, t)
 	f.Key = a.aggregateKey().Key
 	f.Unit = weir.UnitSources
 	if a.Key.Out {
 		f.Unit = weir.UnitDestinations
 	}
+	// Those that reached a floor of their own must be named; of the others rather
+	// those that came with the attack than those that are always there.
+	from := t - int64(h.window())
+	rank := func(s *seen) int {
+		switch {
+		case s.lower >= floor:
+			return 0
+		case s.p.First >= from:
+			return 1
+		}
+		return 2
+	}
 	slices.SortFunc(members, func(x, y seen) int {
-		return cmp.Or(cmp.Compare(y.lower, x.lower), cmp.Compare(y.y, x.y), x.p.Key.compare(y.p.Key))
+		return cmp.Or(cmp.Compare(rank(&x), rank(&y)), cmp.Compare(y.lower, x.lower), cmp.Compare(y.y, x.y), x.p.Key.compare(y.p.Key))
 	})
 	f.First, f.Last = math.MaxInt64, math.MinInt64
 	var conns, once, twice uint64

@@ -25,7 +25,7 @@ const (
 	replyNone        = 0.05
 	replyRDP         = 0.2
 	sqlServerLen     = 140 // bytes, mean server packet of failing logins
-	genericServerLen = 200 // bytes, outgoing guessing at other services
+	genericServerLen = 140 // bytes, outgoing guessing at other services
 	sshServerLen     = 350 // bytes; failing logins answer with 124 to 216, and a key exchange may add 1.5 kB
 	fewReplies       = 8
 	sqlBlindS        = 6   // surprise needed when server lengths are not seen
@@ -172,7 +172,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	if !s.exact && (v.phase == baseline.PhaseCold || h == day && a.NewPeer[day].Windows < coldDays) {
 		anomalyFloor *= coldFactor
 	}
-	if a.Key.Out && a.svc.Family == service.Generic && v.phase == baseline.PhaseCold {
+	if a.Key.Out && a.svc.Family == service.Generic && v.phase != baseline.PhaseNormal {
 		// Clients of mail and data stores are many, and new with the resource.
 		anomalyFloor = signatureFactor * m
 	}
@@ -251,8 +251,8 @@ func (a *activity) storm(s seen, m, surplus float64) bool {
 	if !packets {
 		return true
 	}
-	bound := float64(baseline.SessionBound(d, s.c.Xf))
-	if bound < signatureFactor*m && (marks.Repeats(d, s.c.Xf, s.reuse(), s.n, a.svc.K) || flags && marks.Unmarked(s.c.Ctl, s.c.Xf, a.svc.K)) {
+	bound := marks.Sessions(d, s.c.Xf)
+	if bound < signatureFactor*m && (marks.Repeats(d, s.c.Xf, s.reuse(), s.n, a.svc.K) || flags && marks.Missing(s.c.Ctl, s.c.Xf, a.svc.K)) {
 		return false
 	}
 	if bound >= gateSessions*(1-surplus/(2*gateOdds)) {
