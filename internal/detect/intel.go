@@ -13,6 +13,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/beat"
+	"github.com/weir-net/weir/internal/detect/sample"
 	"github.com/weir-net/weir/internal/detect/score"
 	"github.com/weir-net/weir/internal/detect/service"
 )
@@ -215,9 +216,7 @@ func (p *sighting) note(c *weir.Contact, ses *session) {
 		}
 	}
 	rec := evidenceOf(c)
-	keep := pair{Records: p.records}
-	keep.keepRecord(rec, recordHash(&rec))
-	p.records = keep.Records
+	p.records = sample.Keep(p.records, rec, recordHash(&rec))
 }
 
 // says reports whether own packets of a session that the peer opened say more

@@ -1,19 +1,17 @@
 package detect
 
 import (
-	"cmp"
 	"maps"
 	"math"
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
-	"github.com/weir-net/weir/internal/detect/carpet"
 	"github.com/weir-net/weir/internal/detect/habit"
 	"github.com/weir-net/weir/internal/detect/service"
+	"github.com/weir-net/weir/internal/detect/sweep"
 )
 
 // Constants of the scan rule (section 8.10).
@@ -26,16 +24,11 @@ const (
 	portShare       = 0.8
 	replyShareMax   = 0.3
 	replyShareWeb   = 0.1
-	resetShare      = 0.5
 	webSurprise     = 6 // of new web destinations
 	deadSurprise    = 4 // of unanswered destinations of other ports
-	scanIdle        = 24 * time.Hour
 	scanQuiet       = 2 * time.Hour
 	knownLife       = 7 * 24 * time.Hour
 	knownMax        = 65536
-	maxExcursions   = 1024
-	maxTargets      = 4096
-	deadShare       = 0.5 // of a first contact's packets that are bare SYNs
 )
 
 // targetKey is one service of one destination.
@@ -44,73 +37,20 @@ type targetKey struct {
 	port service.Port
 }
 
-func (k targetKey) compare(o targetKey) int {
-	return cmp.Or(k.peer.compare(o.peer), cmp.Compare(k.port.Proto, o.port.Proto), cmp.Compare(k.port.Port, o.port.Port))
-}
-
 func (k targetKey) hash() uint64 {
 	return mix(k.peer.hash() ^ uint64(k.port.Proto)<<16 ^ uint64(k.port.Port))
 }
 
-// probe is what one pane shows of first contacts to one target.
-type probe struct {
-	key              targetKey
-	xf, syn, xr, rst uint64
-	n                uint32 // sampling interval
-	source           weir.SamplingSource
-	first, last      int64
-	own              netip.Addr
-	peerIsOwn        bool
-	rec              weir.RecordEvidence
-}
-
-// target is one destination of an excursion.
-type target struct {
-	Xf         uint64
-	Ports      map[uint16]bool
-	First      int64
-	Last       int64
-	Unanswered bool
-}
-
-// excursion is a run of the CUSUM above zero with the targets that it met.
-type excursion struct {
-	Cusum            baseline.PMCusum
-	First, Last      int64
-	Targets          map[peerKey]*target
-	Dead             int // targets that nobody has seen answer
-	Pairs            int // distinct (destination, port)
-	Ports            map[uint16]uint64
-	Xf, Syn, Xr, Rst uint64
-	N                uint32
-	NoRate           bool
-	Source           weir.SamplingSource
-	Own              netip.Addr
-	Records          []hashedRecord
-	Overflow         int
-	Proto            uint8
-	Pane             burst
-	// Flood tells that it once came at the rate of a flood, with many packets for
-	// each target: it is held back for the flood rule.
-	Flood bool
-}
-
-// burst is what one pane adds to an excursion.
-type burst struct {
-	At, First, Last int64
-	Xf              uint64
-}
-
 // scanState follows first contacts that a resource makes.
 type scanState struct {
-	pending  map[targetKey]*probe
+	pending  map[targetKey]*sweep.Probe
 	sweeps   []service.Port // excursions that grew in this pane
 	verts    []peerKey
 	Known    [2]map[uint64]bool
 	KnownGen int64
-	Sweeps   map[service.Port]*excursion
-	Verts    map[peerKey]*excursion
-	Mixed    *excursion
+	Sweeps   map[service.Port]*sweep.Run
+	Verts    map[peerKey]*sweep.Run
+	Mixed    *sweep.Run
 	Own      habit.Share
 	New      habit.Ports // new web destinations, unanswered ones of other ports
 	DayOf    int64
@@ -120,7 +60,7 @@ type scanState struct {
 
 func newScanState() scanState {
 	return scanState{
-		pending: make(map[targetKey]*probe), Sweeps: make(map[service.Port]*excursion), Verts: make(map[peerKey]*excursion),
+		pending: make(map[targetKey]*sweep.Probe), Sweeps: make(map[service.Port]*sweep.Run), Verts: make(map[peerKey]*sweep.Run),
 		Known: [2]map[uint64]bool{make(map[uint64]bool), make(map[uint64]bool)},
 	}
 }
@@ -153,37 +93,41 @@ func (s *scanState) add(ses *session) {
 	}
 	p := s.probe(c, ses.server)
 	if ses.rev.Packets > 0 && (ses.refused() || ses.flagsApart && ses.rev.Flags&weir.RST != 0 && ses.rev.Flags&weir.SYN == 0) {
-		p.rst += ses.rev.Packets
+		p.Rst += ses.rev.Packets
 	}
-	p.xr += ses.rev.Packets
+	p.Xr += ses.rev.Packets
 	if !ses.hasFwd || !c.Known.Has(weir.HasPackets) {
 		return
 	}
-	p.xf += ses.fwd.Packets
+	p.Xf += ses.fwd.Packets
 	if c.Proto == weir.ProtoTCP {
 		syn, _ := ses.marks()
 		if !c.Known.Has(weir.HasFlags) && c.Known.Has(weir.HasReverse) && ses.rev.Packets == 0 {
 			syn = ses.fwd.Packets // nobody answered, whatever the flags were
 		}
-		p.syn += syn
+		p.Syn += syn
 		s.Own.Add(syn, ses.fwd.Packets)
 	}
 }
 
 // probe returns what the pane shows of the target of a contact, with the contact
 // noted.
-func (s *scanState) probe(c *weir.Contact, port uint16) *probe {
+func (s *scanState) probe(c *weir.Contact, port uint16) *sweep.Probe {
 	k := targetKey{peerOf(c.Peer.Addr()), service.Port{Proto: c.Proto, Port: port}}
 	p := s.pending[k]
 	if p == nil {
-		p = &probe{key: k, first: c.Start, own: c.Own.Addr(), n: c.Sampling, source: c.SamplingSource, rec: evidenceOf(c), peerIsOwn: c.PeerIsOwn}
+		p = &sweep.Probe{
+			Peer: sweep.Peer(k.peer), Port: k.port, First: c.Start, Last: c.End, Own: c.Own.Addr(),
+			N: c.Sampling, Source: c.SamplingSource, Record: evidenceOf(c),
+		}
+		p.Hash = recordHash(&p.Record)
 		s.pending[k] = p
 	}
-	p.first, p.last = min(p.first, c.Start), max(p.last, c.End)
-	if c.Sampling == 0 || p.n == 0 {
-		p.n = 0
+	p.First, p.Last = min(p.First, c.Start), max(p.Last, c.End)
+	if c.Sampling == 0 || p.N == 0 {
+		p.N = 0
 	} else {
-		p.n = max(p.n, c.Sampling)
+		p.N = max(p.N, c.Sampling)
 	}
 	return p
 }
@@ -200,7 +144,7 @@ func (s *scanState) unsure(c *weir.Contact) {
 		return
 	}
 	p := s.probe(c, c.Peer.Port())
-	p.xf, p.xr = p.xf+c.Out.Packets, p.xr+c.In.Packets
+	p.Xf, p.Xr = p.Xf+c.Out.Packets, p.Xr+c.In.Packets
 }
 
 // isKnown reports whether the target was contacted in the last 7 to 14 days.
@@ -261,166 +205,48 @@ func (r *resource) scanRule(d *Detector, t int64, late bool, emit func(weir.Find
 // takeProbes feeds the CUSUMs with the first contacts of the pane, in order.
 func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 	s := &r.Scan
-	for _, p := range s.inOrder() {
-		k, h := p.key, p.key.hash()
-		if known := s.isKnown(h); known || p.xf == 0 {
-			if known && p.answered() {
-				s.Sweeps[k.port].answered(k.peer)
+	for _, p := range slices.SortedFunc(maps.Values(s.pending), (*sweep.Probe).Compare) {
+		peer := peerKey(p.Peer)
+		h := targetKey{peer, p.Port}.hash()
+		if known := s.isKnown(h); known || p.Xf == 0 {
+			if known && p.Answered() {
+				s.Sweeps[p.Port].Answer(p.Peer)
 			}
 			continue
 		}
 		s.remember(h, t)
-		f := float64(p.syn) / float64(p.xf)
-		if k.port.Proto == weir.ProtoUDP {
-			f = 0
-			if p.xr == 0 {
-				f = 1
-			}
-		}
-		if isWeb(k.port.Port) || f >= deadShare {
-			s.New.Add(k.port)
+		if isWeb(p.Port.Port) || p.Share() >= sweep.DeadShare {
+			s.New.Add(p.Port)
 		}
 		if off {
 			continue
 		}
-		if e := s.Sweeps[k.port].take(k, p, f, t0, t1, t); e != nil {
-			s.Sweeps[k.port], s.sweeps = e, append(s.sweeps, k.port)
+		if e := s.Sweeps[p.Port].Take(p, t0, t1, t); e != nil {
+			s.Sweeps[p.Port], s.sweeps = e, append(s.sweeps, p.Port)
 		} else {
-			delete(s.Sweeps, k.port)
+			delete(s.Sweeps, p.Port)
 		}
-		if e := s.Verts[k.peer].take(k, p, f, t0, t1, t); e != nil {
-			s.Verts[k.peer], s.verts = e, append(s.verts, k.peer)
+		if e := s.Verts[peer].Take(p, t0, t1, t); e != nil {
+			s.Verts[peer], s.verts = e, append(s.verts, peer)
 		} else {
-			delete(s.Verts, k.peer)
+			delete(s.Verts, peer)
 		}
-		if k.port.Port < 1024 && !isWeb(k.port.Port) {
-			s.Mixed = s.Mixed.take(k, p, f, t0, t1, t)
+		if p.Port.Port < 1024 && !isWeb(p.Port.Port) {
+			s.Mixed = s.Mixed.Take(p, t0, t1, t)
 		}
 	}
 	clear(s.pending)
-	if hourNo := floorDiv(t, int64(time.Hour)); hourNo != s.Swept || len(s.Sweeps) > 2*maxExcursions || len(s.Verts) > 2*maxExcursions {
+	if hourNo := floorDiv(t, int64(time.Hour)); hourNo != s.Swept || len(s.Sweeps) > 2*sweep.MaxRuns || len(s.Verts) > 2*sweep.MaxRuns {
 		s.Swept = hourNo
-		dropIdle(s.Sweeps, t, service.Port.Compare)
-		dropIdle(s.Verts, t, peerKey.compare)
+		sweep.Prune(s.Sweeps, t, service.Port.Compare)
+		sweep.Prune(s.Verts, t, peerKey.compare)
 	}
-}
-
-// answered reports whether somebody answered: a reply other than a reset, or for
-// TCP an own packet that is no bare SYN.
-func (p *probe) answered() bool {
-	return p.xr > p.rst || p.key.port.Proto == weir.ProtoTCP && p.xf > p.syn
-}
-
-// answered notes that a target is alive after all: under sampling the first
-// packet seen of an ordinary connection may be its SYN.
-func (e *excursion) answered(peer peerKey) {
-	if e == nil {
-		return
-	}
-	if tg := e.Targets[peer]; tg != nil && tg.Unanswered {
-		tg.Unanswered = false
-		e.Dead--
-	}
-}
-
-// inOrder returns the probes of the pane in the order of time, so that which
-// addresses take part does not matter (property P9); the address decides ties
-// only.
-func (s *scanState) inOrder() []*probe {
-	return slices.SortedFunc(maps.Values(s.pending), func(p, q *probe) int {
-		return cmp.Or(sign(p.first-q.first), sign(p.last-q.last), cmp.Compare(p.xf, q.xf), cmp.Compare(p.syn, q.syn), p.key.compare(q.key))
-	})
-}
-
-// dropIdle forgets excursions without a first contact for a day, and beyond the
-// bound those with the fewest targets.
-func dropIdle[K comparable](m map[K]*excursion, t int64, compare func(a, b K) int) {
-	for k, e := range m {
-		if t-e.Last > int64(scanIdle) {
-			delete(m, k)
-		}
-	}
-	if len(m) <= maxExcursions {
-		return
-	}
-	keys := slices.SortedFunc(maps.Keys(m), func(a, b K) int {
-		return cmp.Or(cmp.Compare(m[a].Pairs, m[b].Pairs), compare(a, b))
-	})
-	for _, k := range keys[:len(keys)-maxExcursions] {
-		delete(m, k)
-	}
-}
-
-// take adds one first contact; it returns nil when the level is back at zero.
-func (e *excursion) take(k targetKey, p *probe, f, t0, t1 float64, t int64) *excursion {
-	if e == nil || t-e.Last > int64(scanIdle) {
-		if baseline.PMIncrement(f, t0, t1) <= 0 {
-			return nil
-		}
-		e = &excursion{First: p.first, N: 1, Targets: make(map[peerKey]*target), Ports: make(map[uint16]uint64), Proto: k.port.Proto}
-	}
-	e.Cusum.Add(f, t0, t1)
-	// An excursion that has long alarmed must be able to end.
-	e.Cusum.Level = math.Min(e.Cusum.Level, 4*baseline.PMAlarm)
-	if e.Cusum.Level == 0 {
-		return nil
-	}
-	e.First, e.Last, e.Own = min(e.First, p.first), max(e.Last, p.last), p.own
-	e.Xf, e.Syn, e.Xr, e.Rst = e.Xf+p.xf, e.Syn+p.syn, e.Xr+p.xr, e.Rst+p.rst
-	e.N, e.NoRate, e.Source = max(e.N, p.n), e.NoRate || p.n == 0, max(e.Source, p.source)
-	if f < deadShare {
-		return e
-	}
-	if e.Pane.At != t {
-		e.Pane = burst{At: t, First: p.first}
-	}
-	e.Pane.First, e.Pane.Last, e.Pane.Xf = min(e.Pane.First, p.first), max(e.Pane.Last, p.last), e.Pane.Xf+p.xf
-	tg := e.Targets[k.peer]
-	if tg == nil {
-		if len(e.Targets) >= maxTargets {
-			e.Overflow++
-			return e
-		}
-		tg = &target{Ports: make(map[uint16]bool), First: p.first, Unanswered: true}
-		e.Targets[k.peer] = tg
-		e.Dead++
-	}
-	if !tg.Ports[k.port.Port] && e.Pairs < 16*maxTargets {
-		tg.Ports[k.port.Port] = true
-		e.Pairs++
-		e.Ports[k.port.Port]++
-	}
-	tg.Xf += p.xf
-	tg.First, tg.Last = min(tg.First, p.first), max(tg.Last, p.last)
-	if p.xr > p.rst {
-		e.answered(k.peer)
-	}
-	e.keep(hashedRecord{recordHash(&p.rec), p.rec})
-	return e
-}
-
-func (e *excursion) keep(r hashedRecord) {
-	p := pair{Records: e.Records}
-	p.keepRecord(r.RecordEvidence, r.Hash)
-	e.Records = p.Records
 }
 
 // unanswered reports whether replies are as rare as after a scan: few replies
 // where they can be seen, or resets in their place.
-func (e *excursion) unanswered(r *resource, limit float64) bool {
-	if !r.View.ok() || float64(e.Rst) >= resetShare*float64(max(e.Xr, 1)) {
-		return true
-	}
-	replies := e.Xr - min(e.Rst, e.Xr)
-	return baseline.BetaUCB95(replies, replies+e.Xf) < limit
-}
-
-// need returns a number of targets under the sampling of the excursion.
-func (e *excursion) need(exact, sampled, factor int) int {
-	if e.N > 1 {
-		return sampled * factor
-	}
-	return exact * factor
+func (r *resource) unanswered(e *sweep.Run, limit float64) bool {
+	return !r.View.ok() || e.Quiet(limit)
 }
 
 func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold bool, t0, t1 float64, emit func(weir.Finding)) {
@@ -435,7 +261,7 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 	sweeps, verts := s.grown(late)
 	for _, port := range sweeps {
 		e := s.Sweeps[port]
-		if e == nil || !e.Cusum.Alarm() || e.NoRate || e.Last < since {
+		if !e.Alarm() || e.Last < since {
 			continue
 		}
 		login := r.loginSweep(d, port)
@@ -445,7 +271,7 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 		if total < 0 {
 			total = s.targets()
 		}
-		need, limit := e.need(sweepExact, sweepSampled, factor), replyShareMax
+		need, limit := e.Need(sweepExact, sweepSampled, factor), replyShareMax
 		if isWeb(port.Port) {
 			if r.Res.HasRole("crawler", "proxy", "nat") {
 				continue
@@ -458,28 +284,42 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 		if r.Res.HasRole("dns", "p2p") && port.Proto == weir.ProtoUDP {
 			continue
 		}
-		if e.Dead < need || float64(len(e.Targets)) < portShare*float64(total) || !e.unanswered(r, limit) ||
-			!r.surprising(port, e, t) || e.held() {
+		if e.Dead < need || float64(len(e.Targets)) < portShare*float64(total) || !r.unanswered(e, limit) ||
+			!r.surprising(port, e, t) || e.Held(floodFloorOf(port.Proto)) {
 			continue
 		}
 		r.fire(d, r.scanFinding(d, e, "sweep", strconv.Itoa(int(port.Port)), need, t, t0, t1), emit)
 	}
 	for _, peer := range verts {
 		e := s.Verts[peer]
-		if e == nil {
+		if !e.Alarm() || e.Last < since {
 			continue
 		}
-		need := e.need(verticalExact, verticalSampled, factor)
-		if e.Cusum.Alarm() && !e.NoRate && e.Last >= since && e.Pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) && !e.flooded() {
+		if need := e.Need(verticalExact, verticalSampled, factor); e.Pairs >= need && r.scanOfPorts(e, t) {
 			r.fire(d, r.scanFinding(d, e, "vertical", "vertical", need, t, t0, t1), emit)
 		}
 	}
-	if e := s.Mixed; e != nil && e.Cusum.Alarm() && !e.NoRate && e.Last >= since && len(e.Targets) >= 3 && len(e.Ports) >= 3 {
-		need := e.need(mixedPairs, mixedPairs, factor)
-		if e.Pairs >= need && e.unanswered(r, replyShareMax) && !r.flooding(t) && !e.flooded() && !e.dominated() && e.Own.IsValid() {
+	if e := s.Mixed; e.Alarm() && e.Last >= since && len(e.Targets) >= 3 && len(e.Ports) >= 3 {
+		need := e.Need(mixedPairs, mixedPairs, factor)
+		if e.Pairs >= need && r.scanOfPorts(e, t) && !e.Dominated() && e.Own.IsValid() {
 			r.fire(d, r.scanFinding(d, e, "mixed", "mixed", need, t, t0, t1), emit)
 		}
 	}
+}
+
+// scanOfPorts reports whether a run of many ports is a scan: nobody answers, and
+// no flood of many ports is going on, which the flood rule judges (section 7.4).
+func (r *resource) scanOfPorts(e *sweep.Run, t int64) bool {
+	return r.unanswered(e, replyShareMax) && !r.flooding(t) && !e.Flooded()
+}
+
+// floodFloorOf is the rate in packets a second from which probes of a protocol
+// may be a flood.
+func floodFloorOf(proto uint8) float64 {
+	if proto == weir.ProtoUDP {
+		return floodRate
+	}
+	return floodSynRate
 }
 
 // grown returns the excursions to report on, in order: those that grew in this
@@ -502,56 +342,12 @@ func (s *scanState) targets() int {
 	return n
 }
 
-// held reports whether a sweep is left to the flood rule: it comes, or came, at
-// the rate of a flood, and its targets get many packets each, as in a carpet
-// bombing. A scan sends few packets to each target, however fast it is.
-func (e *excursion) held() bool {
-	floor := float64(floodSynRate)
-	if e.Proto == weir.ProtoUDP {
-		floor = floodRate
-	}
-	seconds := math.Max(time.Duration(e.Pane.Last-e.Pane.First).Seconds(), 1)
-	if !e.Flood && baseline.RateLower(max(e.N, 1), e.Pane.Xf, seconds) < floor {
-		return false
-	}
-	dests := make([]carpet.Dest, 0, len(e.Targets))
-	for k, tg := range e.Targets {
-		dests = append(dests, carpet.Dest{Addr: k.addr(), Packets: tg.Xf})
-	}
-	e.Flood = carpet.Packed(max(e.N, 1), dests)
-	return e.Flood
-}
-
 // scanning reports whether a sweep that is no flood was going on since a time:
 // its packets are one to each target, which the flood rule leaves alone unless
 // its destinations get many each.
 func (r *resource) scanning(since int64) bool {
 	for _, e := range r.Scan.Sweeps {
-		if e.Cusum.Alarm() && !e.Flood && e.Last >= since && len(e.Targets) >= e.need(sweepExact, sweepSampled, 1) {
-			return true
-		}
-	}
-	return false
-}
-
-// floodPackets is the mean number of packets of a target service from which an
-// excursion is a flood of many ports: a scanner sends a few to each.
-const floodPackets = 20
-
-// flooded reports whether an excursion is a flood of few hosts at many ports,
-// which the flood rule judges (section 7.4).
-func (e *excursion) flooded() bool { return e.Xf >= floodPackets*uint64(max(e.Pairs, 1)) }
-
-// dominated reports whether one port or one destination makes the excursion a
-// sweep or a vertical scan.
-func (e *excursion) dominated() bool {
-	for _, n := range e.Ports {
-		if float64(n) >= portShare*float64(e.Pairs) {
-			return true
-		}
-	}
-	for _, tg := range e.Targets {
-		if float64(len(tg.Ports)) >= portShare*float64(e.Pairs) {
+		if e.Alarm() && !e.Flood && e.Last >= since && len(e.Targets) >= e.Need(sweepExact, sweepSampled, 1) {
 			return true
 		}
 	}
@@ -588,18 +384,12 @@ func (a *activity) open(r *resource, t int64) bool {
 // mail server always has servers to call that are gone, a crawler pages, a
 // cluster node pods: of mail and other ports the unanswered destinations count,
 // of web ports new ones.
-func (r *resource) surprising(port service.Port, e *excursion, t int64) bool {
+func (r *resource) surprising(port service.Port, e *sweep.Run, t int64) bool {
 	if isWeb(port.Port) {
 		return r.Scan.New.Surprise(port, e.Dead, time.Duration(t-e.First).Hours()) >= webSurprise
 	}
 	for h := hour; h <= day; h++ {
-		n := 0
-		for _, tg := range e.Targets {
-			if tg.Unanswered && tg.First >= t-int64(h.window()) {
-				n++
-			}
-		}
-		if r.Scan.New.Surprise(port, n, h.hours()) >= deadSurprise {
+		if r.Scan.New.Surprise(port, e.DeadSince(t-int64(h.window())), h.hours()) >= deadSurprise {
 			return true
 		}
 	}
@@ -631,7 +421,7 @@ func (r *resource) scanDay(t int64) {
 	s.DayOf = dayNo
 }
 
-func (r *resource) scanFinding(d *Detector, e *excursion, shape, key string, need int, t int64, t0, t1 float64) weir.Finding {
+func (r *resource) scanFinding(d *Detector, e *sweep.Run, shape, key string, need int, t int64, t0, t1 float64) weir.Finding {
 	f := weir.Finding{
 		Type: weir.PortScanning, Resource: r.Res, Own: e.Own, Direction: weir.Outgoing, Key: key,
 		At: t, First: e.First, Last: e.Last, Quiet: scanQuiet, Window: time.Hour,
@@ -650,30 +440,9 @@ func (r *resource) scanFinding(d *Detector, e *excursion, shape, key string, nee
 		lo := f.Observed // more targets than were sampled, by an unknown factor
 		f.Sampling.Low95 = &lo
 	}
-	ports := slices.SortedFunc(maps.Keys(e.Ports), func(a, b uint16) int {
-		return cmp.Or(cmp.Compare(e.Ports[b], e.Ports[a]), cmp.Compare(a, b))
-	})
-	for _, p := range ports[:min(len(ports), weir.MaxPorts)] {
-		f.Ports = append(f.Ports, weir.PortCount{Port: p, Protocol: service.ProtoName(e.Proto), Service: d.serviceName(e.Proto, p), Count: e.Ports[p]})
-	}
-	if len(ports) > 0 {
-		f.Port, f.Service = ports[0], d.serviceName(e.Proto, ports[0])
-	}
-	peers := slices.SortedFunc(maps.Keys(e.Targets), func(a, b peerKey) int {
-		return cmp.Or(cmp.Compare(len(e.Targets[b].Ports), len(e.Targets[a].Ports)), cmp.Compare(e.Targets[b].Xf, e.Targets[a].Xf), a.compare(b))
-	})
-	for _, p := range peers[:min(len(peers), weir.MaxPeers)] {
-		tg := e.Targets[p]
-		f.Peers = append(f.Peers, weir.PeerEvidence{
-			Address: p.addr(), Packets: tg.Xf, Connections: uint64(len(tg.Ports)), Lower: float64(len(tg.Ports)),
-			First: tg.First, Last: tg.Last,
-		})
-	}
-	if extra := len(peers) - weir.MaxPeers + e.Overflow; extra > 0 {
+	e.Evidence(&f, d.serviceName)
+	if extra := e.Left(); extra > 0 {
 		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitPeersCut, Arg: strconv.Itoa(extra)})
-	}
-	for i := range e.Records {
-		f.Records = append(f.Records, e.Records[i].RecordEvidence)
 	}
 	f.Facts = map[string]string{
 		"shape": shape, "cusum": strconv.FormatFloat(e.Cusum.Level, 'f', 2, 64),

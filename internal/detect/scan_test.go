@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/weir-net/weir"
-	"github.com/weir-net/weir/internal/detect/service"
 )
 
 func scansOf(t *testing.T, cs []weir.Contact) []weir.Finding {
@@ -114,22 +113,5 @@ func TestThinHistoryDoesNotBlind(t *testing.T) {
 	}
 	if len(scansOf(t, b.cs)) == 0 {
 		t.Error("14 sampled probes of one port are no scan")
-	}
-}
-
-// TestIdleExcursionsAreForgotten keeps the state of a crawler small.
-func TestIdleExcursionsAreForgotten(t *testing.T) {
-	m := map[service.Port]*excursion{}
-	for i := range 3000 {
-		m[service.Port{Proto: weir.ProtoTCP, Port: uint16(i)}] = &excursion{Last: int64(i) * int64(time.Minute), Pairs: i % 7}
-	}
-	dropIdle(m, int64(25*time.Hour), service.Port.Compare)
-	if len(m) != maxExcursions {
-		t.Errorf("%d excursions are left", len(m))
-	}
-	for p, e := range m {
-		if p.Port < 60 || e.Pairs < 4 {
-			t.Errorf("port %d with %d pairs was kept", p.Port, e.Pairs)
-		}
 	}
 }

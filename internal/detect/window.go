@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"cmp"
 	"math/bits"
 	"slices"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/portset"
+	"github.com/weir-net/weir/internal/detect/sample"
 )
 
 // horizon is one of the two windows of every pair and aggregate rule
@@ -147,10 +147,7 @@ type pair struct {
 	Intel    *weir.Verdict
 }
 
-type hashedRecord struct {
-	Hash uint64
-	weir.RecordEvidence
-}
+type hashedRecord = sample.Record
 
 // at returns the slot of a number, making it when it is new. Slots come in
 // rising order because panes do.
@@ -234,12 +231,5 @@ func (p *pair) regular(t int64) bool {
 // keepRecord keeps the 20 records with the lowest hash, so that the choice does
 // not depend on the order of arrival.
 func (p *pair) keepRecord(r weir.RecordEvidence, hash uint64) {
-	if len(p.Records) == weir.MaxRecords {
-		if hash >= p.Records[len(p.Records)-1].Hash {
-			return
-		}
-		p.Records = p.Records[:len(p.Records)-1]
-	}
-	i, _ := slices.BinarySearchFunc(p.Records, hash, func(a hashedRecord, h uint64) int { return cmp.Compare(a.Hash, h) })
-	p.Records = slices.Insert(p.Records, i, hashedRecord{hash, r})
+	p.Records = sample.Keep(p.Records, r, hash)
 }

@@ -32,7 +32,7 @@ import (
 //	rotation                 peerOf: whole addresses
 //	odd-port                 serviceTable.find: listeners not asked
 //	carpet.*, fragments      judgeFlood: never
-//	carpet.syn, carpet.syn.late  excursion.held: never
+//	carpet.syn, carpet.syn.late  Run.Held: never
 //	carpet.udp               flood.carpet: never
 //	sweep.fast.*             resource.sweeping: never
 //	restart and skew         pairFinding: key with the time

@@ -1,0 +1,29 @@
+// Package sample chooses the few records that an alert shows.
+package sample
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/weir-net/weir"
+)
+
+// Record is a record with the hash by which it is chosen.
+type Record struct {
+	Hash uint64
+	weir.RecordEvidence
+}
+
+// Keep adds a record to a list by rising hash and returns the list, which holds
+// the weir.MaxRecords records with the lowest hash, so that the choice does not
+// depend on the order of arrival.
+func Keep(list []Record, r weir.RecordEvidence, hash uint64) []Record {
+	if len(list) == weir.MaxRecords {
+		if hash >= list[len(list)-1].Hash {
+			return list
+		}
+		list = list[:len(list)-1]
+	}
+	i, _ := slices.BinarySearchFunc(list, hash, func(a Record, h uint64) int { return cmp.Compare(a.Hash, h) })
+	return slices.Insert(list, i, Record{hash, r})
+}
