@@ -151,12 +151,20 @@ func truncatedSum(n uint32, k float64) []float64 {
 type shapeOf struct {
 	rho   float64               // least D/X
 	marks float64               // share of control marks among sampled packets
+	share float64               // least share of marks that is not ruled out
 	least map[uint64]uint64     // unmarked, by packets
 	tails map[[2]uint64]float64 // by packets and fewest marks
 }
 
-func newShape(n uint32, k, marks float64) *shapeOf {
-	return &shapeOf{rho: stormShare * RhoExpected(n, k), marks: marks, least: make(map[uint64]uint64), tails: make(map[[2]uint64]float64)}
+func newShape(n uint32, k, marks float64, crowd bool) *shapeOf {
+	perLogin := float64(loginMarks)
+	if crowd {
+		perLogin = 1 // peers that show nothing but a SYN do not count
+	}
+	return &shapeOf{
+		rho: stormShare * RhoExpected(n, k), marks: marks, share: math.Min(1, markShare*perLogin/k),
+		least: make(map[uint64]uint64), tails: make(map[[2]uint64]float64),
+	}
 }
 
 // shapeMax is the number of packets to which more are scaled down.
@@ -192,7 +200,7 @@ func (s *shapeOf) pass(d, x uint64, surplus float64) float64 {
 func (s *shapeOf) unmarked(x uint64) uint64 {
 	c, ok := s.least[x]
 	if !ok {
-		for c < x && BetaUCB95(c, x) < math.Min(1, markShare*s.marks) {
+		for c < x && BetaUCB95(c, x) < s.share {
 			c++
 		}
 		s.least[x] = c

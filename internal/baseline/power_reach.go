@@ -90,7 +90,7 @@ func (p PairPower) Smallest() (connections float64, gate Gate) {
 		return p.many(need), GateFloor
 	}
 	c := newCompound(h, truncated(p.N, p.K))
-	shape := newShape(p.N, p.K, loginMarks/p.K)
+	shape := newShape(p.N, p.K, loginMarks/p.K, false)
 	floor := func(d, x uint64) float64 { return certain(LowerConnections(p.N, x, d, p.K) >= p.Floor) }
 	short := func(d, x uint64) float64 { return shape.pass(d, x, 0) }
 	odd := func(d, _ uint64) float64 { return certain(d >= least) }
@@ -146,7 +146,7 @@ func (p PairPower) packets() uint64 {
 // certain, or certainly not there.
 func (p PairPower) many(need uint64) float64 {
 	d := uint64(RhoExpected(p.N, p.K) * float64(need))
-	if newShape(p.N, p.K, loginMarks/p.K).pass(d, need, 0) < powerLevel {
+	if newShape(p.N, p.K, loginMarks/p.K, false).pass(d, need, 0) < powerLevel {
 		return math.Inf(1)
 	}
 	// mean - 1.645*sqrt(mean*(1-p)) = need
@@ -171,9 +171,6 @@ type CrowdPower struct {
 	// guessing, where nothing is sampled one connection is none. Without Windows
 	// nothing was learnt.
 	Prior, Windows, Noise, NoisePackets float64
-	// Replies is the fewest sampled packets of the server to the peers that count,
-	// unless there are none; 0 where the rule does not ask.
-	Replies uint64
 }
 
 // Smallest returns the smallest number of peers that are found with a
@@ -218,7 +215,7 @@ func (p CrowdPower) Smallest() (peers float64, gate Gate) {
 	}
 	packets := p.Connections * p.K * in
 	marks := (p.Connections*loginMarks*in - syns) / (packets - syns)
-	shape := newShape(p.N, p.K, marks)
+	shape := newShape(p.N, p.K, marks, true)
 	c := newCompound(h, size)
 	rho := RhoExpected(p.N, p.K)
 	crowd := func(shaped bool) func(u, x uint64) float64 {
@@ -241,24 +238,8 @@ func (p CrowdPower) Smallest() (peers float64, gate Gate) {
 			return sum
 		}
 	}
-	told := func(u uint64) float64 {
-		mean := float64(u) * p.Connections * (p.K - 1) * in
-		return math.Min(1, PoissonTail(p.Replies, mean)+math.Exp(-mean))
-	}
-	shaped := crowd(true)
-	peers = c.reach(func(u, x uint64) float64 {
-		if u < 1 {
-			return shaped(u, x)
-		}
-		return shaped(u, x) * told(u)
-	}, always)
-	silent := peers
-	if p.Replies > 0 {
-		silent = c.reach(shaped, always)
-	}
+	peers = c.reach(crowd(true), always)
 	switch few := c.reach(crowd(false), always); {
-	case peers > 1.02*silent:
-		gate = GateReplies
 	case peers > 1.02*few:
 		gate = GateShape
 	case least > p.MinPeers:

@@ -91,6 +91,15 @@ func (a *activity) phase(d *Detector, r *resource, rate *baseline.Rate, t int64)
 	return baseline.PhaseNormal
 }
 
+// days is the number of days that are known of a service. What the own end opens
+// is known from the first contact of the resource on; see phase.
+func (a *activity) days(r *resource, t int64) int64 {
+	if a.Key.Out {
+		return (t - r.First) / int64(day.window())
+	}
+	return int64(a.NewPeer[day].Windows)
+}
+
 // pairPrior is the service prior of connections of a new peer in one window.
 // Its weight is that of a number of windows at the sampling at hand, so that
 // what is learnt outgrows it as fast when little of it is seen.
@@ -169,7 +178,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 		need = math.Max(need, sqlBlindS)
 	}
 	anomalyFloor := m
-	if !s.exact && (v.phase == baseline.PhaseCold || h == day && a.NewPeer[day].Windows < coldDays) {
+	if !s.exact && (v.phase == baseline.PhaseCold || h == day && a.days(r, t) < coldDays) {
 		anomalyFloor *= coldFactor
 	}
 	if a.Key.Out && a.svc.Family == service.Generic && v.phase != baseline.PhaseNormal {
@@ -251,8 +260,11 @@ func (a *activity) storm(s seen, m, surplus float64) bool {
 	if !packets {
 		return true
 	}
-	bound := marks.Sessions(d, s.c.Xf)
-	if bound < signatureFactor*m && (marks.Repeats(d, s.c.Xf, s.reuse(), s.n, a.svc.K) || flags && marks.Missing(s.c.Ctl, s.c.Xf, a.svc.K)) {
+	bound, k := marks.Sessions(d, s.c.Xf), a.svc.K
+	if s.squares > 0 {
+		k *= 2 // peers of a crowd that show nothing but a SYN do not count
+	}
+	if bound < signatureFactor*m && (marks.Repeats(d, s.c.Xf, s.reuse(), s.n, a.svc.K) || flags && marks.Missing(s.c.Ctl, s.c.Xf, k)) {
 		return false
 	}
 	if bound >= gateSessions*(1-surplus/(2*gateOdds)) {
@@ -300,8 +312,12 @@ func (a *activity) sizeFits(s seen) bool {
 	if limit == 0 || s.c.Xr == 0 {
 		return true
 	}
-	// A sampled reply or two have no mean to speak of.
-	return (s.exact || s.c.Xr >= fewReplies) && float64(s.c.Br)/float64(s.c.Xr) <= limit
+	if !s.exact && s.c.Xr < fewReplies {
+		// A few sampled replies have no mean to speak of. Where it must tell logins
+		// from clients, nothing is said without it.
+		return a.svc.Family == service.SSH
+	}
+	return float64(s.c.Br)/float64(s.c.Xr) <= limit
 }
 
 // guarded holds the guards that need the pair alone: connections that all began

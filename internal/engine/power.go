@@ -253,7 +253,7 @@ func (p *powers) service(port uint16) *service.Service {
 func (p *powers) pairs(f service.Family, dir weir.Direction) {
 	p.family(f)
 	replies := uint64(0)
-	if f == service.SQL || f == service.SSH {
+	if f == service.SQL {
 		replies = fewReplies
 	}
 	for _, port := range powerPorts(f) {
@@ -290,9 +290,6 @@ func (p *powers) crowd(f service.Family, dir weir.Direction) {
 	q := baseline.CrowdPower{
 		N: p.n, K: s.K, Connections: PowerLogins, MinPeers: uint64(p.fam.MinPeers), //nolint:gosec // validated
 		Surprise: p.threshold(4, 0), Prior: p.fam.PriorPeers, Windows: powerWeek, Noise: PowerNoiseLogins, NoisePackets: PowerNoisePackets,
-	}
-	if f == service.SSH {
-		q.Replies = fewReplies
 	}
 	unit := string(weir.UnitSources)
 	if dir == weir.Outgoing {

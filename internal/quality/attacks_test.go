@@ -146,7 +146,7 @@ func (s *sheet) pairs(list []service, in bool, window time.Duration) {
 			if window > time.Hour {
 				floor, length, from, kind = 100, 23*time.Hour, 30*time.Minute, svc.name+" over a day"
 			}
-			count := whole(x * pairReach(s.c.n, svc.k, floor))
+			count := whole(x * pairReach(s.c.n, svc.k, floor, cold))
 			r := s.resource(fmt.Sprintf("listen %d,443", svc.port))
 			own, out := ownAddr(s.c.resources), outsider(s.c.resources)
 			a := attack{rule: svc.in, kind: kind, factor: x, cold: cold, row: scenario.Row{Attacker: only(out), Victim: only(own)},
@@ -188,7 +188,7 @@ func (s *sheet) crowds(svc service) {
 			},
 		})
 	}
-	instances(func(x float64, cold bool) { one(x, whole(x*crowdReach(s.c.n)), svc.name+" bots", cold) })
+	instances(func(x float64, cold bool) { one(x, whole(x*crowdReach(s.c.n, cold)), svc.name+" bots", cold) })
 	one(target, whole(crowdTarget(s.c.n)), svc.name+" bots", false)
 }
 

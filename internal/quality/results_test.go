@@ -60,7 +60,7 @@ type attackRow struct {
 type watchedRow struct {
 	Role      string    `json:"role"`
 	Lookalike bool      `json:"lookalike,omitempty"`
-	FirstDay  bool      `json:"firstDay,omitempty"`
+	Phase     string    `json:"phase"`
 	Days      []float64 `json:"days"`
 }
 
@@ -71,7 +71,7 @@ type falseRow struct {
 	Lookalike bool   `json:"lookalike,omitempty"`
 	Attacked  bool   `json:"attacked,omitempty"`
 	Rule      string `json:"rule"`
-	FirstDay  bool   `json:"firstDay,omitempty"`
+	Phase     string `json:"phase"`
 	Alerts    []int  `json:"alerts"`
 }
 
@@ -148,7 +148,7 @@ func (t *tally) part(brief bool) part {
 	}
 	watch := func(k falseKey) falseKey { k.n = 0; return k }
 	for _, k := range rowsOf(t.watched, compareFalse, watch) {
-		row := watchedRow{Role: k.role, Lookalike: k.lookalike, FirstDay: k.when == firstDay}
+		row := watchedRow{Role: k.role, Lookalike: k.lookalike, Phase: k.when.String()}
 		for _, n := range p.Rates {
 			k.n = n
 			row.Days = append(row.Days, t.watched[k])
@@ -157,7 +157,7 @@ func (t *tally) part(brief bool) part {
 	}
 	for i, m := range []map[falseKey]int{t.wrong, t.stray} {
 		for _, k := range rowsOf(m, compareFalse, watch) {
-			row := falseRow{Role: k.role, Lookalike: k.lookalike, Attacked: i == 1, Rule: string(k.rule), FirstDay: k.when == firstDay}
+			row := falseRow{Role: k.role, Lookalike: k.lookalike, Attacked: i == 1, Rule: string(k.rule), Phase: k.when.String()}
 			for _, n := range p.Rates {
 				k.n = n
 				row.Alerts = append(row.Alerts, m[k])
@@ -366,11 +366,11 @@ func TestResults(t *testing.T) {
    {"rule":"DDOS","kind":"SYN flood","reach":1.5,"attacks":[0,3],"found":[0,2],"passed":60,"delay":[[],[[60,1],[120,1]]],"after":[[],[[1,2]]]}
   ],
   "watched": [
-   {"role":"web","days":[0,7]}
+   {"role":"web","phase":"later","days":[0,7]}
   ],
   "falseAlerts": [
-   {"role":"web","rule":"DDOS","firstDay":true,"alerts":[0,1]},
-   {"role":"flood","attacked":true,"rule":"DDOS","alerts":[2,0]}
+   {"role":"web","rule":"DDOS","phase":"first day","alerts":[0,1]},
+   {"role":"flood","attacked":true,"rule":"DDOS","phase":"later","alerts":[2,0]}
   ],
   "intervals": [
    {"rule":"DDOS","all":[0,1],"in":[0,1],"above":[0,0],"below":[0,0],"medianRatio":[0,1.23457]}

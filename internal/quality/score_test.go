@@ -41,13 +41,33 @@ func (h *hits) add(o *hits) {
 	h.delay, h.lag, h.after = append(h.delay, o.delay...), append(h.lag, o.lag...), append(h.after, o.after...)
 }
 
-// when tells the first day of a resource from the others.
+// when tells the phases of a baseline apart: the first day of a resource, the rest
+// of its first week, and the time after it.
 type when uint8
 
 const (
 	firstDay when = iota
+	firstWeek
 	later
 )
+
+func (w when) String() string {
+	return [...]string{"first day", "first week", "later"}[w]
+}
+
+// weekDays is the length of the first week.
+const weekDays = 7
+
+// phaseAt is the phase of a resource that begins with its scenario.
+func phaseAt(t int64) when {
+	switch {
+	case t <= at(2, 0):
+		return firstDay
+	case t <= at(weekDays+1, 0):
+		return firstWeek
+	}
+	return later
+}
 
 // falseKey tells false alerts apart.
 type falseKey struct {
@@ -130,10 +150,7 @@ func (t *tally) take(o outcome) {
 		t.interval(c, a, al)
 	}
 	for _, i := range o.wrong {
-		k := falseKey{c.n, o.alerts[i].Type, c.role, c.lookalike, later}
-		if o.alerts[i].Generated <= at(2, 0) {
-			k.when = firstDay
-		}
+		k := falseKey{c.n, o.alerts[i].Type, c.role, c.lookalike, phaseAt(o.alerts[i].Generated)}
 		if len(c.attacks) > 0 {
 			t.stray[k]++
 		} else {
@@ -143,8 +160,10 @@ func (t *tally) take(o outcome) {
 	if len(c.attacks) == 0 {
 		k := falseKey{n: c.n, role: c.role, lookalike: c.lookalike, when: firstDay}
 		t.watched[k] += float64(c.resources)
+		k.when = firstWeek
+		t.watched[k] += float64(c.resources * (min(c.days, weekDays) - 1))
 		k.when = later
-		t.watched[k] += float64(c.resources * (c.days - 1))
+		t.watched[k] += float64(c.resources * max(c.days-weekDays, 0))
 	}
 	t.others(o)
 }

@@ -25,8 +25,6 @@ const (
 	// connections are longer. At 0.8 logins up to a quarter longer than the mean
 	// pass.
 	markShare = 0.8
-	// shortLogin is the mean length up to which a storm shows a mark.
-	shortLogin = 16
 	// reusedShare is the share of SYNs among packets of one port that many
 	// connections must have used in turn (section 13, source-port reuse).
 	reusedShare = 0.03
@@ -52,15 +50,10 @@ func Repeats(d, x uint64, pairs float64, n uint32, k float64) bool {
 
 // Missing reports whether ctl control packets among x sampled client packets are
 // too few for logins of about k packets: the upper 95 % bound of their share lies
-// below 0.8*2/k, or there is none at all although logins are at most 16 packets
-// long. Sessions of hundreds of packets show next to none (section 3.3: 2 in more
-// than 300). Of the 31 packets that 1.5 times the published reach of SSH leaves, 4
-// are control packets, and none is with a probability of 1.5 %.
+// below 0.8*2/k. Sessions of hundreds of packets show next to none (section 3.3: 2
+// in more than 300).
 func Missing(ctl, x uint64, k float64) bool {
-	if !(k > 0) {
-		return false
-	}
-	return ctl == 0 && k <= shortLogin || baseline.BetaUCB95(min(ctl, x), x) < math.Min(1, markShare*marksPerLogin/k)
+	return k > 0 && baseline.BetaUCB95(min(ctl, x), x) < math.Min(1, markShare*marksPerLogin/k)
 }
 
 // Sessions returns a lower bound on the number of sessions behind x packets on d
