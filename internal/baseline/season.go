@@ -76,12 +76,18 @@ func (s *Season) Factor(at int64) float64 {
 	if !s.Active(at) {
 		return 1
 	}
-	return math.Exp(s.logFactor(at, s.sums()))
+	return math.Exp(s.logFactor(at, s.sums(), true))
 }
 
 // FactorOver returns the seasonal factor of the window that ends at the time at:
 // that of its midpoint, or the mean over its hours if it is longer than one.
-func (s *Season) FactorOver(at int64, window time.Duration) float64 {
+func (s *Season) FactorOver(at int64, window time.Duration) float64 { return s.over(at, window, true) }
+
+// CourseOver is FactorOver without the shrinkage: the course of the day as it was
+// seen, however few days there are.
+func (s *Season) CourseOver(at int64, window time.Duration) float64 { return s.over(at, window, false) }
+
+func (s *Season) over(at int64, window time.Duration, shrunk bool) float64 {
 	if !s.Active(at) || window <= 0 {
 		return 1
 	}
@@ -89,7 +95,7 @@ func (s *Season) FactorOver(at int64, window time.Duration) float64 {
 	sums := s.sums()
 	var f float64
 	for i := range steps {
-		f += math.Exp(s.logFactor(seasonStep(at, window, i, steps), sums))
+		f += math.Exp(s.logFactor(seasonStep(at, window, i, steps), sums, shrunk))
 	}
 	return f / float64(steps)
 }
@@ -112,25 +118,29 @@ func (s *Season) sums() seasonSums {
 	return t
 }
 
-func (s *Season) logFactor(at int64, t seasonSums) float64 {
+func (s *Season) logFactor(at int64, t seasonSums, shrunk bool) float64 {
 	h := hourOf(at)
-	l := s.logRatio(float64(s.Count[h]), float64(s.Exposure[h]), t)
+	l := s.logRatio(float64(s.Count[h]), float64(s.Exposure[h]), t, shrunk)
 	if weekend(at) {
-		return l + s.logRatio(float64(s.WeekendCount), float64(s.WeekendExposure), t)
+		return l + s.logRatio(float64(s.WeekendCount), float64(s.WeekendExposure), t, shrunk)
 	}
-	return l + s.logRatio(t.count-float64(s.WeekendCount), t.exposure-float64(s.WeekendExposure), t)
+	return l + s.logRatio(t.count-float64(s.WeekendCount), t.exposure-float64(s.WeekendExposure), t, shrunk)
 }
 
 // logRatio returns the log of observed over expected of one part, shrunk by
 // n/(n+20), n being the part's share of the windows by exposure. One event is
 // added to both sides, so that a quiet part of a thin baseline stays finite.
-func (s *Season) logRatio(count, exposure float64, t seasonSums) float64 {
+func (s *Season) logRatio(count, exposure float64, t seasonSums, shrunk bool) float64 {
 	if !(exposure > 0) || !(t.exposure > 0) || !(t.count > 0) {
 		return 0
 	}
 	n := float64(s.Windows) * exposure / t.exposure
 	expected := t.count / t.exposure * exposure
-	return SeasonWeight(n) * math.Log((math.Max(0, count)+1)/(expected+1))
+	w := 1.0
+	if shrunk {
+		w = SeasonWeight(n)
+	}
+	return w * math.Log((math.Max(0, count)+1)/(expected+1))
 }
 
 // SeasonWeight returns n/(n+20), the weight of a log factor learnt from n

@@ -392,7 +392,7 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 			continue
 		}
 		n, seen = max(n, s.n), true
-		if a.countsForPeers(s, t-int64(h.window())) {
+		if a.countsForPeers(s, t-int64(h.window())) && !a.ordinary(d, p, t) {
 			u++
 			if s.c.Xf == 1 {
 				once++
@@ -404,7 +404,7 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 		if p.Fired > t-int64(h.window()) {
 			// What is reported teaches nothing, but for what the first week is
 			// compared with when it is over.
-			if a.ofFirstWeek(d, p) && t <= a.First+nanos(d.cfg.LearnWarm) {
+			if a.ofFirstWeek(d, p.Reported) && t <= a.First+nanos(d.cfg.LearnWarm) {
 				p.learnOwn(h, s.y, a.expose(s.n), t)
 			}
 			continue
@@ -435,9 +435,11 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 		a.Ref = n
 	}
 	up, e := a.peerPrior(fam, n), a.peerExposure(h, n, t)
-	phase := a.Uniq[h].Phase(t, d.cfg.LearnCold, d.cfg.LearnWarm)
-	if h == hour && !a.Key.Out && phase == baseline.PhaseNormal {
-		a.Cusum.Add(u, a.Uniq[h].Shape(), a.Uniq[h].Mean(up)*e, t-int64(h.window()))
+	if h == hour && !a.Key.Out && a.Season.Active(t) {
+		// Compared with the hour of the day as it was, not as far as it is certain: a
+		// change of level is looked for, not the morning.
+		course := math.Max(1, a.Season.CourseOver(t, h.window())/a.season(h, t))
+		a.Cusum.Add(u, a.Uniq[h].Shape(), a.Uniq[h].Mean(up)*e*course, t-int64(h.window()))
 		// What has alarmed for long must be able to end.
 		a.Cusum.Level = math.Min(a.Cusum.Level, 2*baseline.CusumAlarm)
 	}

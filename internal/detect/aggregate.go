@@ -89,12 +89,19 @@ type crowd struct {
 	exact  bool
 }
 
-// gather collects the peers of the window that ends with slot last.
-func (a *activity) gather(h horizon, last, from int64) (c crowd, ok bool) {
+// ordinary reports whether a peer is no part of a crowd: a regular peer is only
+// tested against itself (section 7.1), unless it became one in an alert.
+func (a *activity) ordinary(d *Detector, p *pair, t int64) bool {
+	return !a.Key.Out && p.regular(t) && a.habit(d, p.Crowd, t)
+}
+
+// gather collects the peers of the window that ends at t.
+func (a *activity) gather(d *Detector, h horizon, t int64) (c crowd, ok bool) {
+	last, from := t/h.slot()-1, t-int64(h.window())
 	c.n, c.exact = 1, true
 	for _, k := range a.active(h, last) {
 		p := a.Pairs[k]
-		if p.Allowed || !a.Key.Out && p.IsOwn {
+		if p.Allowed || !a.Key.Out && (p.IsOwn || a.ordinary(d, p, t)) {
 			continue
 		}
 		w, active := p.window(h, last)
@@ -125,8 +132,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	if typ == "" || d.disabled[typ] || !d.fam[a.svc.Family].Enabled {
 		return nil
 	}
-	from := t - int64(h.window())
-	c, ok := a.gather(h, t/h.slot()-1, from)
+	c, ok := a.gather(d, h, t)
 	if !ok {
 		return nil
 	}
@@ -191,7 +197,11 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	r.fire(d, f, emit)
 	in := make(map[peerKey]bool, len(members))
 	for i := range members {
-		in[members[i].p.Key] = true
+		p := members[i].p
+		in[p.Key] = true
+		if p.Crowd == 0 {
+			p.Crowd = t
+		}
 	}
 	return func(s seen) bool { return in[s.p.Key] && s.lower < signatureFactor*m }
 }

@@ -57,17 +57,17 @@ const habitAfter = 14 * 24 * time.Hour
 // habit reports whether what a regular peer does may be its habit. What was
 // reported is none for two weeks; what was reported in the first week of a
 // service, when nothing was known yet, until that week is over.
-func (a *activity) habit(d *Detector, p *pair, t int64) bool {
-	if p.Reported == 0 || t-p.Reported >= int64(habitAfter) {
+func (a *activity) habit(d *Detector, reported, t int64) bool {
+	if reported == 0 || t-reported >= int64(habitAfter) {
 		return true
 	}
-	return a.ofFirstWeek(d, p) && t >= a.First+nanos(d.cfg.LearnWarm)
+	return a.ofFirstWeek(d, reported) && t >= a.First+nanos(d.cfg.LearnWarm)
 }
 
-// ofFirstWeek reports whether a peer was first reported in the first week of the
-// service.
-func (a *activity) ofFirstWeek(d *Detector, p *pair) bool {
-	return p.Reported > 0 && p.Reported < a.First+nanos(d.cfg.LearnWarm)
+// ofFirstWeek reports whether something was first reported in the first week of
+// the service.
+func (a *activity) ofFirstWeek(d *Detector, reported int64) bool {
+	return reported > 0 && reported < a.First+nanos(d.cfg.LearnWarm)
 }
 
 func bitsActive(days uint32) int { return bits.OnesCount32(days) }
@@ -148,7 +148,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	}
 	prior := a.pairPrior(fam, s.n)
 	rate, regular := a.NewPeer[h], s.p.regular(t)
-	if regular && a.habit(d, s.p, t) {
+	if regular && a.habit(d, s.p.Reported, t) {
 		switch {
 		case s.p.Own[h].Windows > 0:
 			rate, prior = s.p.Own[h], a.ownPrior(h, prior)

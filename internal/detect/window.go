@@ -140,8 +140,10 @@ type pair struct {
 	Own     [2]ownRate
 	Records []hashedRecord
 	Fired   int64 // end of the newest window that raised an alert
-	// Reported is the end of the first window that did.
+	// Reported is the end of the first window that did, Crowd that of the first in
+	// which the peer was one of the many of an alert.
 	Reported int64
+	Crowd    int64
 	Allowed  bool
 	IsOwn    bool
 	Intel    *weir.Verdict
