@@ -7,10 +7,12 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/cover"
 	"github.com/weir-net/weir/internal/detect/score"
 	"github.com/weir-net/weir/internal/detect/service"
 )
@@ -21,6 +23,8 @@ const (
 	blockMature   = 14 * 24 * time.Hour
 	blockPackets  = 2
 	blockRegulars = 3 // regular peers of one /24 that vouch for a newcomer
+	blockRegular  = 3 // days on which a regular peer was seen
+	blockForget   = 30
 	allowMax      = 1024
 	blockQuiet    = 24 * time.Hour
 )
@@ -62,6 +66,10 @@ type blockState struct {
 	Fired    int64 // event time of the newest report
 	Fresh    bool  // peers came since then
 	Extra    int
+	// Listed are prefixes of indicators on peers, with the day of the newest visit:
+	// no recommendation covers them. Advice is the recommendation by port.
+	Listed cover.List
+	Advice map[service.Port][]netip.Prefix
 }
 
 func newBlockState() blockState {
@@ -89,6 +97,10 @@ func (b *blockState) add(s *session, start int64) {
 	}
 	p := peerOf(s.c.Peer.Addr())
 	today := floorDiv(s.c.End, int64(day.window()))
+	if v := s.c.PeerIntel; v != nil && !v.Benign() && score.Bad(v, s.c.End) >= scoreThreshold {
+		b.Listed.Add(v, s.c.Peer.Addr(), today)
+		return // what intelligence calls bad never becomes regular
+	}
 	if r := set.Peers[p]; r != nil {
 		if r.LastDay != today {
 			r.Days, r.LastDay = r.Days+1, today
@@ -109,6 +121,18 @@ func (b *blockState) add(s *session, start int64) {
 	if s.completed() && !s.c.Allowed {
 		e.Connections++
 	}
+}
+
+// advise returns the recommendation for a set: prefixes that hold its regular
+// peers; none where that takes too many, or nobody is regular.
+func (b *blockState) advise(set *allowSet) []netip.Prefix {
+	var peers []netip.Addr
+	for p, m := range set.Peers {
+		if m.Days >= blockRegular {
+			peers = append(peers, p.addr())
+		}
+	}
+	return cover.Of(peers, b.Listed.Prefixes())
 }
 
 // addIntel notes a peer that intelligence calls bad (path A).
@@ -200,9 +224,17 @@ func (r *resource) closeHour(set *allowSet, k service.Port, t int64) {
 	inTime := func(a, b peerKey) int {
 		return cmp.Or(sign(set.Today[a].First-set.Today[b].First), sign(set.Today[a].Last-set.Today[b].Last), a.compare(b))
 	}
+	var advice []netip.Prefix
+	if mature && len(set.Today) > 0 {
+		advice = b.advise(set)
+		if b.Advice == nil {
+			b.Advice = make(map[service.Port][]netip.Prefix)
+		}
+		b.Advice[k] = advice
+	}
 	for _, p := range slices.SortedFunc(maps.Keys(set.Today), inTime) {
 		e := set.Today[p]
-		if mature && (e.Packets >= blockPackets || e.Connections > 0) && !set.vouched(p) && !r.alerted(p, t) && b.Peers[p] == nil {
+		if mature && (e.Packets >= blockPackets || e.Connections > 0) && !cover.Holds(advice, p.addr()) && !set.vouched(p) && !r.alerted(p, t) && b.Peers[p] == nil {
 			if len(b.Peers) < blockPeers {
 				c := *e
 				c.Lower = float64(c.Packets)
@@ -217,12 +249,8 @@ func (r *resource) closeHour(set *allowSet, k service.Port, t int64) {
 		}
 	}
 	clear(set.Today)
-	const forget = 30
-	for p, m := range set.Peers {
-		if today-m.LastDay > forget {
-			delete(set.Peers, p)
-		}
-	}
+	maps.DeleteFunc(set.Peers, func(_ peerKey, m *regularPeer) bool { return today-m.LastDay > blockForget })
+	b.Listed.Forget(today - blockForget)
 }
 
 // vouched reports whether regular peers of the same /24 (IPv6: /48) make a
@@ -233,11 +261,22 @@ func (s *allowSet) vouched(p peerKey) bool {
 		cut = 6
 	}
 	for q, m := range s.Peers {
-		if m.Days >= 3 && slices.Equal(q[:cut], p[:cut]) {
+		if m.Days >= blockRegular && slices.Equal(q[:cut], p[:cut]) {
 			n++
 		}
 	}
 	return n >= blockRegulars
+}
+
+// recommendation writes the advice for the ports of the alert.
+func (b *blockState) recommendation() string {
+	var words []string
+	for _, k := range slices.SortedFunc(maps.Keys(b.Advice), service.Port.Compare) {
+		if b.Ports[k] > 0 && len(b.Advice[k]) > 0 {
+			words = append(words, service.ProtoName(k.Proto)+"/"+strconv.Itoa(int(k.Port))+" from "+cover.Text(b.Advice[k]))
+		}
+	}
+	return strings.Join(words, "; ")
 }
 
 func (r *resource) reportBlock(d *Detector, t int64, emit func(weir.Finding)) {
@@ -278,6 +317,9 @@ func (r *resource) reportBlock(d *Detector, t int64, emit func(weir.Finding)) {
 	}
 	if b.Extra > 0 {
 		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitPeersCut, Arg: strconv.Itoa(b.Extra)})
+	}
+	if text := b.recommendation(); paths["B"] > 0 && text != "" {
+		f.Facts["recommendation"] = text
 	}
 	if paths["B"] == 0 {
 		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitLearning})

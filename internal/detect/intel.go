@@ -426,7 +426,7 @@ func portCounts(d *Detector, m map[service.Port]uint64) []weir.PortCount {
 	})
 	var out []weir.PortCount
 	for _, k := range keys[:min(len(keys), weir.MaxPorts)] {
-		out = append(out, weir.PortCount{Port: k.Port, Protocol: service.ProtoName(k.Proto), Service: d.serviceName(k.Proto, k.Port), Count: m[k]})
+		out = append(out, weir.PortCount{Port: k.Port, Protocol: service.ProtoName(k.Proto), Service: d.table.Name(k.Proto, k.Port), Count: m[k]})
 	}
 	return out
 }

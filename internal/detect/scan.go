@@ -27,8 +27,6 @@ const (
 	webSurprise     = 6 // of new web destinations
 	deadSurprise    = 4 // of unanswered destinations of other ports
 	scanQuiet       = 2 * time.Hour
-	knownLife       = 7 * 24 * time.Hour
-	knownMax        = 65536
 )
 
 // targetKey is one service of one destination.
@@ -43,25 +41,23 @@ func (k targetKey) hash() uint64 {
 
 // scanState follows first contacts that a resource makes.
 type scanState struct {
-	pending  map[targetKey]*sweep.Probe
-	sweeps   []service.Port // excursions that grew in this pane
-	verts    []peerKey
-	Known    [2]map[uint64]bool
-	KnownGen int64
-	Sweeps   map[service.Port]*sweep.Run
-	Verts    map[peerKey]*sweep.Run
-	Mixed    *sweep.Run
-	Own      habit.Share
-	New      habit.Ports // new web destinations, unanswered ones of other ports
-	DayOf    int64
-	First    int64
-	Swept    int64 // hour in which idle excursions were last dropped
+	pending map[targetKey]*sweep.Probe
+	sweeps  []service.Port // excursions that grew in this pane
+	verts   []peerKey
+	Known   habit.Known
+	Sweeps  map[service.Port]*sweep.Run
+	Verts   map[peerKey]*sweep.Run
+	Mixed   *sweep.Run
+	Own     habit.Share
+	New     habit.Ports // new web destinations, unanswered ones of other ports
+	DayOf   int64
+	First   int64
+	Swept   int64 // hour in which idle excursions were last dropped
 }
 
 func newScanState() scanState {
 	return scanState{
 		pending: make(map[targetKey]*sweep.Probe), Sweeps: make(map[service.Port]*sweep.Run), Verts: make(map[peerKey]*sweep.Run),
-		Known: [2]map[uint64]bool{make(map[uint64]bool), make(map[uint64]bool)},
 	}
 }
 
@@ -70,22 +66,10 @@ func (s *scanState) begin() {
 	s.sweeps, s.verts = s.sweeps[:0], s.verts[:0]
 }
 
-// scanUDP are the UDP services whose sweeps are worth an alert. High random
-// ports are those of peers of peer-to-peer networks, never judged.
-func scanUDP(port uint16) bool {
-	switch port {
-	case 19, 69, 111, 123, 137, 161, 389, 500, 623, 1434, 1900, 3389, 3702, 5060, 5353, 11211:
-		return true
-	}
-	return false
-}
-
-func isWeb(port uint16) bool { return port == 80 || port == 443 || port == 8080 || port == 8443 }
-
 // add notes one outgoing session.
 func (s *scanState) add(ses *session) {
 	c := ses.c
-	if c.Allowed || ses.server == 0 || c.Proto == weir.ProtoUDP && !scanUDP(ses.server) {
+	if c.Allowed || ses.server == 0 || c.Proto == weir.ProtoUDP && !sweep.UDP(ses.server) {
 		return
 	}
 	if s.First == 0 {
@@ -147,28 +131,6 @@ func (s *scanState) unsure(c *weir.Contact) {
 	p.Xf, p.Xr = p.Xf+c.Out.Packets, p.Xr+c.In.Packets
 }
 
-// isKnown reports whether the target was contacted in the last 7 to 14 days.
-func (s *scanState) isKnown(h uint64) bool {
-	if _, ok := s.Known[0][h]; ok {
-		return true
-	}
-	_, ok := s.Known[1][h]
-	return ok
-}
-
-// remember adds a target to the known set, in two generations of 7 days; a full
-// generation is retired early.
-func (s *scanState) remember(h uint64, t int64) {
-	gen := floorDiv(t, int64(knownLife))
-	if gen != s.KnownGen || len(s.Known[0]) >= knownMax {
-		if gen > s.KnownGen+1 {
-			clear(s.Known[0])
-		}
-		s.Known[1], s.Known[0], s.KnownGen = s.Known[0], make(map[uint64]bool), gen
-	}
-	s.Known[0][h] = true
-}
-
 // scanRule works off the first contacts of a pane (late false), and reports
 // running excursions. Sweeps of SSH and RDP ports wait for the boundary (late
 // true), where the OneToMany rules have precedence (section 7.4).
@@ -208,14 +170,14 @@ func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 	for _, p := range slices.SortedFunc(maps.Values(s.pending), (*sweep.Probe).Compare) {
 		peer := peerKey(p.Peer)
 		h := targetKey{peer, p.Port}.hash()
-		if known := s.isKnown(h); known || p.Xf == 0 {
+		if known := s.Known.Has(h); known || p.Xf == 0 {
 			if known && p.Answered() {
 				s.Sweeps[p.Port].Answer(p.Peer)
 			}
 			continue
 		}
-		s.remember(h, t)
-		if isWeb(p.Port.Port) || p.Share() >= sweep.DeadShare {
+		s.Known.Add(h, t)
+		if sweep.Web(p.Port.Port) || p.Share() >= sweep.DeadShare {
 			s.New.Add(p.Port)
 		}
 		if off {
@@ -231,7 +193,7 @@ func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 		} else {
 			delete(s.Verts, peer)
 		}
-		if p.Port.Port < 1024 && !isWeb(p.Port.Port) {
+		if p.Port.Port < 1024 && !sweep.Web(p.Port.Port) {
 			s.Mixed = s.Mixed.Take(p, t0, t1, t)
 		}
 	}
@@ -272,7 +234,7 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 			total = s.targets()
 		}
 		need, limit := e.Need(sweepExact, sweepSampled, factor), replyShareMax
-		if isWeb(port.Port) {
+		if sweep.Web(port.Port) {
 			if r.Res.HasRole("crawler", "proxy", "nat") {
 				continue
 			}
@@ -385,7 +347,7 @@ func (a *activity) open(r *resource, t int64) bool {
 // cluster node pods: of mail and other ports the unanswered destinations count,
 // of web ports new ones.
 func (r *resource) surprising(port service.Port, e *sweep.Run, t int64) bool {
-	if isWeb(port.Port) {
+	if sweep.Web(port.Port) {
 		return r.Scan.New.Surprise(port, e.Dead, time.Duration(t-e.First).Hours()) >= webSurprise
 	}
 	for h := hour; h <= day; h++ {
@@ -440,7 +402,7 @@ func (r *resource) scanFinding(d *Detector, e *sweep.Run, shape, key string, nee
 		lo := f.Observed // more targets than were sampled, by an unknown factor
 		f.Sampling.Low95 = &lo
 	}
-	e.Evidence(&f, d.serviceName)
+	e.Evidence(&f, d.table.Name)
 	if extra := e.Left(); extra > 0 {
 		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitPeersCut, Arg: strconv.Itoa(extra)})
 	}
@@ -454,23 +416,4 @@ func (r *resource) scanFinding(d *Detector, e *sweep.Run, shape, key string, nee
 	}
 	f.Limits = append(f.Limits, r.limits(true)...)
 	return f
-}
-
-// serviceName names a port for people.
-func (d *Detector) serviceName(proto uint8, port uint16) string {
-	if s := d.table.At(proto, port); s != nil {
-		return s.Name
-	}
-	switch port {
-	case 80, 8080:
-		return "HTTP"
-	case 443, 8443:
-		return "HTTPS"
-	case 53:
-		return "DNS"
-	}
-	if proto == weir.ProtoUDP {
-		return "UDP " + strconv.Itoa(int(port))
-	}
-	return "TCP " + strconv.Itoa(int(port))
 }

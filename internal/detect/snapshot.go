@@ -190,11 +190,6 @@ func (d *Detector) adopt(s *state) {
 // none were encoded.
 func (r *resource) complete(fresh *resource) {
 	r.Intel.pane, r.Intel.own, r.Scan.pending = fresh.Intel.pane, fresh.Intel.own, fresh.Scan.pending
-	for i := range r.Scan.Known {
-		if r.Scan.Known[i] == nil {
-			r.Scan.Known[i] = fresh.Scan.Known[i]
-		}
-	}
 	if r.Block.Sets == nil {
 		r.Block.Sets = fresh.Block.Sets
 	}

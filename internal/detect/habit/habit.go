@@ -130,3 +130,31 @@ func (p *Ports) Surprise(port service.Port, destinations int, hours float64) flo
 	}
 	return r.Surprise(uint64(max(destinations, 0)), math.Max(hours, 1), Prior(port))
 }
+
+const (
+	knownLife = 7 * 24 * time.Hour
+	knownMax  = 65536
+)
+
+// Known is the targets, by hash, that were contacted in the last 7 to 14 days:
+// two generations of 7 days, of which a full one is retired early. The zero value
+// is empty. Fields are exported for encoding alone.
+type Known struct {
+	Sets [2]map[uint64]bool
+	Gen  int64
+}
+
+// Has reports whether a target is known.
+func (k *Known) Has(h uint64) bool { return k.Sets[0][h] || k.Sets[1][h] }
+
+// Add makes a target known at time t (Unix ns).
+func (k *Known) Add(h uint64, t int64) {
+	gen := t / int64(knownLife)
+	if k.Sets[0] == nil || gen != k.Gen || len(k.Sets[0]) >= knownMax {
+		if gen > k.Gen+1 {
+			clear(k.Sets[0])
+		}
+		k.Sets[1], k.Sets[0], k.Gen = k.Sets[0], make(map[uint64]bool), gen
+	}
+	k.Sets[0][h] = true
+}

@@ -97,3 +97,30 @@ func TestPortsAreBounded(t *testing.T) {
 		t.Error("the busiest port was forgotten")
 	}
 }
+
+func TestTargetsAreKnownForAWeekOrTwo(t *testing.T) {
+	const week = int64(7 * 24 * time.Hour)
+	var k Known
+	k.Add(1, 100*week)
+	if !k.Has(1) || k.Has(2) {
+		t.Error("what was added is known, nothing else")
+	}
+	k.Add(2, 101*week)
+	if !k.Has(1) {
+		t.Error("a target was forgotten within 14 days")
+	}
+	k.Add(3, 102*week)
+	if k.Has(1) || !k.Has(2) {
+		t.Error("a target is known for the generation after its own, not longer")
+	}
+	k.Add(4, 105*week)
+	if k.Has(2) || k.Has(3) {
+		t.Error("targets are known after three weeks of silence")
+	}
+	for h := range uint64(3 * knownMax) {
+		k.Add(h, 105*week)
+		if n := len(k.Sets[0]) + len(k.Sets[1]); n > 2*knownMax {
+			t.Fatalf("%d targets", n)
+		}
+	}
+}

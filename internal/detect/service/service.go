@@ -222,3 +222,23 @@ func ProtoName(p uint8) string {
 // At returns the service of a port of the table, nil for a port that it does
 // not know.
 func (t *Table) At(proto uint8, port uint16) *Service { return t.byPort[Port{proto, port}] }
+
+// Name names a port for people: its service, else what is usual there, else
+// protocol and number.
+func (t *Table) Name(proto uint8, port uint16) string {
+	if s := t.At(proto, port); s != nil {
+		return s.Name
+	}
+	switch port {
+	case 80, 8080:
+		return "HTTP"
+	case 443, 8443:
+		return "HTTPS"
+	case 53:
+		return "DNS"
+	}
+	if proto == weir.ProtoUDP {
+		return "UDP " + strconv.Itoa(int(port))
+	}
+	return "TCP " + strconv.Itoa(int(port))
+}

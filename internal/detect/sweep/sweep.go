@@ -300,3 +300,16 @@ func Prune[K comparable](m map[K]*Run, t int64, compare func(a, b K) int) {
 		delete(m, k)
 	}
 }
+
+// UDP reports whether sweeps of a UDP port are worth an alert: those of services.
+// High random ports are those of peers of peer-to-peer networks, never judged.
+func UDP(port uint16) bool {
+	switch port {
+	case 19, 69, 111, 123, 137, 161, 389, 500, 623, 1434, 1900, 3389, 3702, 5060, 5353, 11211:
+		return true
+	}
+	return false
+}
+
+// Web reports whether a port is one of the web, which crawlers visit.
+func Web(port uint16) bool { return port == 80 || port == 443 || port == 8080 || port == 8443 }
