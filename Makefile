@@ -24,7 +24,7 @@ GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)/govulncheck
 # that have goroutines.
 RACE := ./internal/ingest/... ./internal/engine/... ./internal/api/... ./internal/store/...
 
-.PHONY: help build demo test test-integration lint vulncheck fuzz bench quality docs clean
+.PHONY: help build demo test test-integration lint vulncheck fuzz bench quality mutations docs clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ bench: ## the benchmarks of all packages
 
 quality: ## measure detection and write docs/reference/quality.md (half an hour or more)
 	WEIR_QUALITY=full $(if $(WEIR_QUALITY_OUT),WEIR_QUALITY_OUT='$(abspath $(WEIR_QUALITY_OUT))') $(GO) test -count=1 -v -timeout 5h -run '^TestFull$$' ./internal/quality
+
+mutations: ## show for every property that its test can fail: faults, one at a time, in a copy of the tree (long)
+	WEIR_MUTATIONS=1 $(GO) test -count=1 -v -timeout 2h -run '^TestMutationsAreFound$$' ./internal/house
 
 docs: ## write the generated pages anew
 	@pkgs=$$(git ls-files --cached --others --exclude-standard '*_test.go' | xargs grep -lE 'flag\.Bool\("update"' | xargs -n 1 dirname | sort -u | sed 's,^,./,'); \

@@ -212,3 +212,46 @@ func TestExporterThatGoesAndComesKeepsOneAlert(t *testing.T) {
 		}
 	}
 }
+
+// TestRestartKeepsWhatExportersSee is P24 for what is known of exporters: border
+// routers that have been told apart still are after a restart.
+func TestRestartKeepsWhatExportersSee(t *testing.T) {
+	s := newSite(1, 11)
+	for i := range 300 {
+		s.one(time.Duration(i)*6*time.Second, time.Second, peerAt(8, i%10), 443, shape{800, 800, 900, 900, login.fwdFlags, login.revFlags}, false)
+	}
+	s.many(31*time.Minute, 8*time.Minute, 2000, peerAt(1, 1), 22, login, false)
+	cs := observe(s.conns, 64, 1)
+	slices.SortFunc(cs, byEnd)
+	for i := range cs {
+		cs[i].Exporter = netip.AddrFrom4([4]byte{192, 0, 2, 1 + cs[i].Peer.Addr().As4()[3]&1})
+	}
+	run := func(restart bool) []string {
+		d, err := New(DefaultConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []weir.Finding
+		report := func(f weir.Finding) { out = append(out, f) }
+		for i := range cs {
+			if restart && i > 0 && cs[i].End/int64(time.Minute) != cs[i-1].End/int64(time.Minute) {
+				b, err := d.Snapshot()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d, err = New(DefaultConfig()); err != nil {
+					t.Fatal(err)
+				}
+				if err := d.Restore(b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.Observe(cs[i : i+1])
+			d.Close(cs[i].End-int64(DefaultConfig().Lateness), report)
+		}
+		d.Flush(report)
+		mustRaise(t, out, weir.SSHIncomingOneToOne)
+		return numbers(out)
+	}
+	differ(t, "restarted every minute", run(false), run(true))
+}
