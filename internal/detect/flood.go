@@ -46,11 +46,14 @@ const (
 	floodLowTier   = 0.1
 	floodLowS      = 10
 	floodQuiet     = 15 * time.Minute
-	floodDsts      = 4096
-	floodVictims   = 10
-	victimShare    = 0.05
-	victimCover    = 0.9
-	carpetShare    = 0.5
+	// floodPriorPanes is the pseudo-exposure of one sampled packet: what never was
+	// is expected less than once a day, or its first pane would be no surprise.
+	floodPriorPanes = 1440
+	floodDsts       = 4096
+	floodVictims    = 10
+	victimShare     = 0.05
+	victimCover     = 0.9
+	carpetShare     = 0.5
 )
 
 // reflectorPort reports whether an own UDP port is one that amplifies
@@ -278,10 +281,11 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 		bits = rate * 8 * float64(ev.bytes) / float64(ev.x)
 	}
 	exposure := 1 / float64(n)
+	prior := baseline.Prior{A0: 1, B0: floodPriorPanes * exposure}
 	s.catchUp(class, pane, d.cfg.Pane)
 	base := &s.Rates[class]
 	phase := base.Phase(end, d.cfg.LearnCold, d.cfg.LearnWarm)
-	surprise := base.Surprise(ev.x, exposure, baseline.Prior{})
+	surprise := base.Surprise(ev.x, exposure, prior)
 	need := fam.Threshold
 	if need == 0 {
 		need = floodSurprise
@@ -305,7 +309,7 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 	}
 	key := episodeKey{weir.DDoS, "flood"}
 	if !r.isOpen(key, end) && !pass {
-		base.Update(float64(ev.x), exposure, d.cfg.Pane, end, baseline.Prior{})
+		base.Update(float64(ev.x), exposure, d.cfg.Pane, end, prior)
 		s.Learnt[class] = pane
 	}
 	// Two of three consecutive panes.
@@ -314,13 +318,13 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 	}
 	f := r.floodFinding(d, class, sum, &ev, n, rate, end)
 	f.Threshold, f.Floor = floor, floor
-	f.Expected = base.Mean(baseline.Prior{}) / seconds
+	f.Expected = base.Mean(prior) / seconds
 	if unit == weir.UnitBitsPerS {
 		toBits(&f, 8*float64(ev.bytes)/float64(ev.x))
 	}
 	f.Surprise = surprise
 	f.Confidence = floodConfidence(rate/floor, surprise, phase)
-	f.Baseline = baselineInfo(base, baseline.Prior{}, phase, end)
+	f.Baseline = baselineInfo(base, prior, phase, end)
 	if tier < 1 {
 		f.Facts["tier"] = "low"
 	}

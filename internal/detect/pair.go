@@ -186,7 +186,9 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 		anomalyFloor = signatureFactor * m
 	}
 	anomaly := v.surprise >= need && s.lower >= anomalyFloor
-	v.signature = s.lower >= signatureFactor*m && !regular
+	// An application calls its data store as often as it likes: outward, numbers
+	// alone say nothing of services that everybody uses.
+	v.signature = s.lower >= signatureFactor*m && !regular && !(a.Key.Out && a.svc.Family == service.Generic)
 	if !anomaly && !v.signature && v.intel < intelScore {
 		return v, false
 	}

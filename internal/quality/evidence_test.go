@@ -21,8 +21,9 @@ import (
 //   - of a flood: the moment when, for the second time in three panes of a
 //     minute, the packets sampled in a pane put the lower bound of the rate at
 //     the floor (detection reference, section 8.5);
-//   - of many peers, without sampling: the end of the first record of as many
-//     peers as the reach, each with a connection that was answered;
+//   - of many peers, without sampling: the end of the first record with which as
+//     many peers as the reach have two connections each that were answered, the
+//     fewest that count (section 3.6);
 //   - of a pair, without sampling: an even attack passes the reach at the share
 //     1/factor of its length.
 type evidence struct {
@@ -31,7 +32,7 @@ type evidence struct {
 	// byOwn is the attack by the last byte of the own address, -1 for none.
 	byOwn  [256]int
 	floods []floodEvidence
-	peers  []map[netip.Addr]bool
+	peers  []map[netip.Addr]map[uint16]bool
 }
 
 // floodEvidence follows the panes of a flood.
@@ -44,7 +45,7 @@ type floodEvidence struct {
 }
 
 func newEvidence(c *cell) *evidence {
-	e := &evidence{c: c, at: make([]int64, len(c.attacks)), floods: make([]floodEvidence, len(c.attacks)), peers: make([]map[netip.Addr]bool, len(c.attacks))}
+	e := &evidence{c: c, at: make([]int64, len(c.attacks)), floods: make([]floodEvidence, len(c.attacks)), peers: make([]map[netip.Addr]map[uint16]bool, len(c.attacks))}
 	for i := range e.byOwn {
 		e.byOwn[i] = -1
 	}
@@ -59,7 +60,7 @@ func newEvidence(c *cell) *evidence {
 		case weir.DDoS:
 			e.floods[i].need = leastPackets(c.n, floodFloor(a.kind))
 		case weir.RDPIncomingManyToOne, weir.SSHIncomingManyToOne, weir.RDPOutgoingOneToMany, weir.SSHOutgoingOneToMany:
-			e.peers[i] = map[netip.Addr]bool{}
+			e.peers[i] = map[netip.Addr]map[uint16]bool{}
 		case weir.RDPIncomingOneToOne, weir.SSHIncomingOneToOne, weir.RDPOutgoingOneToOne, weir.SSHOutgoingOneToOne, weir.SQLIncomingOneToOne, weir.GenericIncomingOneToOne:
 			if c.n == 1 && a.factor >= 1 {
 				e.at[i] = a.start + int64(float64(a.end-a.start)/a.factor)
@@ -123,7 +124,21 @@ func (e *evidence) take(flows []weir.Flow) {
 			}
 		default:
 			if m := e.peers[i]; m != nil && e.c.n == 1 && f.TCPFlags&weir.ACK != 0 && (f.Src.Port() == a.port || f.Dst.Port() == a.port) {
-				if m[peer] = true; float64(len(m)) >= math.Round(a.truth(0, 0)/a.factor) {
+				client := f.Src.Port()
+				if client == a.port {
+					client = f.Dst.Port()
+				}
+				if m[peer] == nil {
+					m[peer] = map[uint16]bool{}
+				}
+				m[peer][client] = true
+				twice := 0
+				for _, ports := range m {
+					if len(ports) >= 2 {
+						twice++
+					}
+				}
+				if float64(twice) >= math.Round(a.truth(0, 0)/a.factor) {
 					e.at[i] = f.End
 				}
 			}
@@ -184,8 +199,9 @@ func TestEvidence(t *testing.T) {
 		got = append(got, time.Duration(at-day).Truncate(time.Second))
 	}
 	// The first pane has 45,000 of 60,000 SYNs, the second all of them at 40 s and
-	// the third one, too; the sixth of twelve bots comes at 25 s.
-	want := []time.Duration{10*time.Hour + 2*time.Minute + 40*time.Second, 12 * time.Hour, 10*time.Hour + 25*time.Second}
+	// the third one, too; the second login of the sixth of twelve bots comes at
+	// 25 s of the second minute.
+	want := []time.Duration{10*time.Hour + 2*time.Minute + 40*time.Second, 12 * time.Hour, 10*time.Hour + 85*time.Second}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
