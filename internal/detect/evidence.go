@@ -47,6 +47,12 @@ func (a *activity) samplingOf(s *seen) weir.Sampling {
 	case s.exact:
 		n := float64(s.c.connections())
 		set(n, n, n)
+	case !s.c.has(weir.HasPackets):
+		// Records without counts are sampled as they are, one by one.
+		y := s.c.connections()
+		lo, hi := baseline.PoissonInterval95(y)
+		n := float64(s.n)
+		set(n*float64(y), n*lo, n*hi)
 	case s.n < smallN && s.c.has(weir.HasFlags) && !s.c.Joined:
 		est := baseline.C2(s.n, s.c.Recs, s.c.SynRec)
 		sd := secondMomentSD(s.n, a.svc.K) * math.Sqrt(est)

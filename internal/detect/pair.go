@@ -188,7 +188,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	anomaly := v.surprise >= need && s.lower >= anomalyFloor
 	// An application calls its data store as often as it likes: outward, numbers
 	// alone say nothing of services that everybody uses.
-	v.signature = s.lower >= signatureFactor*m && !regular && !(a.Key.Out && a.svc.Family == service.Generic)
+	v.signature = s.lower >= signatureFactor*m && !regular && (!a.Key.Out || a.svc.Family != service.Generic)
 	if !anomaly && !v.signature && v.intel < intelScore {
 		return v, false
 	}
