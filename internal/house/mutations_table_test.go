@@ -36,7 +36,8 @@ func mutations() []mutation {
 		{"P14 template", "internal/wire/netflow/domain.go", "bytes.Equal(old.raw, t.raw)", "len(old.raw) == len(t.raw) && bytes.Equal(nil, nil)", engineDir, "^TestExporterRestartKeepsTheEpisode$/^template_change$"},
 		{"P14 restart", "internal/wire/netflow/exec.go", "return m.exportTime - int64(int32(m.uptime-uptime))*millisecond", "return 1770912000*second + int64(uptime)*millisecond", engineDir, "^TestExporterRestartKeepsTheEpisode$/^restart$"},
 		{"P14 skew", pair, `f.Key = fmt.Sprintf("%d|%s", a.Key.Port.Port, s.p.Key.addr())`, `f.Key = fmt.Sprintf("%d|%s|%d", a.Key.Port.Port, s.p.Key.addr(), s.c.Last/int64(10*time.Minute))`, engineDir, "^TestRestartAndSkewKeepTheEpisode$"},
-		{"P15 step", baselineDir + "/rate.go", "y = math.Min(y, limit)", "limit += 0", detectDir, "^TestStepIsReportedOnceAndNotAbsorbed$"},
+		// What grew and is not absorbed is one alert, not one a day.
+		{"P15 step", pair, `f.Key = fmt.Sprintf("%d|%s", a.Key.Port.Port, s.p.Key.addr())`, `f.Key = fmt.Sprintf("%d|%s|%d", a.Key.Port.Port, s.p.Key.addr(), s.c.Last/int64(24*time.Hour))`, detectDir, "^TestStepIsReportedOnceAndNotAbsorbed$"},
 		{"P15 no alert", pair, "rate, prior = s.p.Own[h], a.ownPrior(h, prior)", "_ = rate", detectDir, "^TestGrownHabitIsNotReported$"},
 		{"P15 habit", pair, "const habitAfter = 14 * 24 * time.Hour", "const habitAfter = 3 * 24 * time.Hour", detectDir, "^TestGuesserIsNoHabitForTwoWeeks$"},
 		{"P16", baselineDir + "/rate.go", "limit = math.Max(1, float64(NBQuantile(winsorQ, r.Shape(), m)))", "limit = math.Max(1, float64(NBQuantile(winsorQ, r.Shape(), m))) + 3", detectDir, "^TestPoisoningIsCut$"},
@@ -55,7 +56,7 @@ func mutations() []mutation {
 		row("slow-and-low", window, "return int64(4 * time.Hour)", "return int64(4 * time.Minute)"),
 		row("source-port", pair, "d = max(d, s.connections())", "_ = m"),
 		row("rotation", resource, "\tif !a.Is4() && !a.Is4In6() {\n\t\tclear(k[8:])\n", "\tif a.Is4() && !a.Is4In6() {\n\t\tclear(k[8:])\n"),
-		row("odd-port", detectDir+"/service/service.go", "\tif own {\n\t\tfor _, l := range r.Listeners {", "\tif own && port < 1024 {\n\t\tfor _, l := range r.Listeners {"),
+		row("odd-port", detectDir+"/service/service.go", "\tif own {\n\t\tfor _, l := range r.Listeners {", "\tif own && port < 900 {\n\t\tfor _, l := range r.Listeners {"),
 		row("carpet.syn", detectDir+"/flood.go", "\t\tr.judgeFlood(d, class, sum, pane, end, emit)\n", "\n"),
 		row("decoys", pair, "m := fam.floor(h)\n", "m := fam.floor(h) * float64(1+len(a.Pairs)/10)\n"),
 		{"adversarial thresholds", detectDir + "/detector.go", "return threshold * (1 + 0.15*float64(h>>11)/(1<<53))", "return threshold * (0.9 + 0.15*float64(h>>11)/(1<<53))", detectDir, "^TestThresholdsDifferByDeployment$"},
