@@ -76,6 +76,22 @@ func New(c Config) (*Detector, error) {
 	return d, nil
 }
 
+// Reconfigure takes over the settings of the families, the table of services and
+// the disabled rules of c, between two calls of Close; the other settings stay as
+// they are. What was learnt stays, but for services that are none any more. An
+// error leaves the detector as it was.
+func (d *Detector) Reconfigure(c Config) error {
+	next := d.cfg
+	next.Sensitivity, next.Families, next.Services, next.Disabled = c.Sensitivity, c.Families, c.Services, c.Disabled
+	fresh, err := New(next)
+	if err != nil {
+		return err
+	}
+	d.cfg, d.fam, d.table, d.disabled = fresh.cfg, fresh.fam, fresh.table, fresh.disabled
+	d.reserve()
+	return nil
+}
+
 // contactBytes is about what a buffered contact costs.
 const contactBytes = 320
 

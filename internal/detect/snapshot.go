@@ -12,7 +12,7 @@ import (
 )
 
 // stateVersion is the version of the form of a snapshot.
-const stateVersion = 1
+const stateVersion = 2
 
 // ErrState says that a snapshot cannot be restored: it is damaged, or written by
 // another version. What it held must be learnt anew.
@@ -166,10 +166,17 @@ func (d *Detector) adopt(s *state) {
 	if d.res == nil {
 		d.res = make(map[uint64]*resource)
 	}
-	d.buffered, d.pairs = 0, 0
+	d.buffered = 0
 	for _, cs := range d.panes {
 		d.buffered += len(cs)
 	}
+	d.reserve()
+}
+
+// reserve finds the services of all activities anew: what is no longer a service
+// is forgotten.
+func (d *Detector) reserve() {
+	d.pairs = 0
 	for _, r := range d.res {
 		maps.DeleteFunc(r.Acts, func(key actKey, a *activity) bool {
 			a.svc = d.table.Find(r.Res, !key.Out, key.Port.Proto, key.Port.Port)

@@ -37,6 +37,9 @@ type pipeline struct {
 	inherited int64
 	newest    newest
 
+	// rules are settings to take over at the next end of a pane.
+	rules atomic.Pointer[detect.Config]
+
 	scratch []weir.Contact
 	report  func(change)
 	counts  counts
@@ -124,6 +127,10 @@ func (p *pipeline) advance(watermark int64) {
 	}
 	p.begun, p.closed = true, end
 	p.counts.watermark.Store(watermark)
+	if r := p.rules.Swap(nil); r != nil {
+		// They were checked when they were read.
+		p.step(func(s *shard) { _ = s.detector.Reconfigure(*r) })
+	}
 	p.step(func(s *shard) { s.detector.Close(watermark, s.keep) })
 	p.endEpisodes(end)
 }

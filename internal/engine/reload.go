@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weir-net/weir/internal/detect/service"
 	"github.com/weir-net/weir/internal/engine/config"
 )
 
@@ -89,7 +90,11 @@ func (s *Server) relearn(c *config.Config) bool {
 
 // reloadable are the keys that a running server takes over.
 func reloadable() []string {
-	return []string{"listen.exporters", "inputs.sampling", "inventory.files", "intel.feeds", "api.tokens", "log.level"}
+	out := []string{"listen.exporters", "inputs.sampling", "inventory.files", "intel.feeds", "api.tokens", "log.level", "detect.sensitivity", "detect.disabled", "detect.services"}
+	for _, f := range service.Families() {
+		out = append(out, "detect."+f+".")
+	}
+	return out
 }
 
 // reload reads the configuration anew and takes over what can be; the other
@@ -113,9 +118,15 @@ func (s *Server) reload() {
 		s.log.Error("the configuration stays as it was", "error", err)
 		return
 	}
+	rules := next.Rules()
+	if err := rules.Validate(); err != nil {
+		s.log.Error("the configuration stays as it was", "error", err)
+		return
+	}
 	if !s.relearn(&next.Config) {
 		return
 	}
+	s.pipe.rules.Store(&rules)
 	s.web.SetTokens(tokens)
 	s.udp.SetExporters(prefixes(next.Listen.Exporters))
 	s.setSampling(next.Inputs.Sampling)
