@@ -213,7 +213,8 @@ func (a *app) runCase(ctx context.Context, path string, o engine.Offline, where 
 }
 
 func rowText(r *engine.CaseRow) string {
-	s := fmt.Sprintf("line %d: %s %s, attacker %s, victim %s", r.Line, r.Verdict, shortList(len(r.Alerts), 3, func(i int) string { return r.Alerts[i] }), r.Attacker, r.Victim)
+	s := fmt.Sprintf("line %d: %s %s, attacker %s, victim %s", r.Line, r.Verdict, shortList(len(r.Alerts), 3, func(i int) string { return r.Alerts[i] }),
+		shortSide(r.Attacker.String()), shortSide(r.Victim.String()))
 	if r.First != nil {
 		s += ", from " + time.Unix(0, *r.First).UTC().Format(time.RFC3339)
 	}
@@ -221,6 +222,12 @@ func rowText(r *engine.CaseRow) string {
 		s += " (" + r.Note + ")"
 	}
 	return s
+}
+
+// shortSide names the first of many addresses.
+func shortSide(side string) string {
+	words := strings.Fields(side)
+	return shortList(len(words), 3, func(i int) string { return words[i] })
 }
 
 func percent(v *float64) string {
