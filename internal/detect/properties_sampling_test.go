@@ -152,6 +152,7 @@ func fisher(a, b, n int) float64 {
 // TestThinningRaisesNothing is P1: half of the packets never raise more alerts,
 // and no harmless traffic alerts more often for being sampled more thinly.
 func TestThinningRaisesNothing(t *testing.T) {
+	t.Parallel()
 	const seeds, budget = 100, 0.02
 	if p := fisher(1, 9, 100); math.Abs(p-0.0094) > 0.0005 {
 		t.Fatalf("fisher(1, 9, 100) = %v, want 0.0094", p)
@@ -259,6 +260,7 @@ func detectedAfter(t *testing.T, n uint32, perSecond float64) time.Duration {
 
 // TestTimeToDetectScales is P12: it grows as N/(rate*k).
 func TestTimeToDetectScales(t *testing.T) {
+	t.Parallel()
 	near := func(what string, got, want time.Duration) {
 		if r := float64(got) / float64(want); r < 0.7 || r > 1.3 {
 			t.Errorf("%s: %v, scaled from elsewhere %v", what, got, want)
@@ -300,7 +302,8 @@ func coverageOf(mean float64) float64 {
 // held to that calculation, to 93 % at least, and the mean of all cells to 93 to
 // 97.5 %. Estimates from records of a single SYN (N < 64) are held to 93 to 97 %.
 func TestIntervalsCoverTheTruth(t *testing.T) {
-	const runs = 600
+	t.Parallel()
+	const runs = 400
 	sum, cells := 0.0, 0
 	cover := func(what string, mean float64, trial func(seed uint64) (lo, hi, truth float64, ok bool)) {
 		hits, asked := 0, 0
@@ -322,8 +325,8 @@ func TestIntervalsCoverTheTruth(t *testing.T) {
 		p := float64(hits) / float64(asked)
 		sum, cells = sum+p, cells+1
 		t.Logf("%s: %.3f", what, p)
-		// With so many runs two standard errors at 93 % are 0.021, at 97 % 0.014.
-		if p < 0.93-0.021 || mean == 0 && p > 0.97+0.014 {
+		// With so many runs two standard errors at 93 % are 0.026, at 97 % 0.017.
+		if p < 0.93-0.026 || mean == 0 && p > 0.97+0.017 {
 			t.Errorf("%s: the 95 %% interval covers the truth in %.3f of the runs", what, p)
 		}
 		if mean > 0 {
@@ -529,6 +532,7 @@ func spoofed(t *testing.T, cfg Config, sources, guessers int, length time.Durati
 // 17 of 4,096 guessers are found where 16 are promised, and the whole process
 // took 415 MiB from the system and 26 s of one core.
 func TestFloodOfSourcesIsBounded(t *testing.T) {
+	t.Parallel()
 	small := DefaultConfig()
 	small.PeersPerResource = 1024
 	t.Run("10^5, limit of 1,024", func(t *testing.T) { spoofed(t, small, 100_000, 512, 40*time.Minute) })

@@ -32,6 +32,7 @@ func twice(conns []conn, n uint32, seed uint64) []weir.Contact {
 
 // TestSecondRouterRaisesNoEstimate is P6 for numbers.
 func TestSecondRouterRaisesNoEstimate(t *testing.T) {
+	t.Parallel()
 	const seeds = 150
 	for _, v := range []struct {
 		n    uint32
@@ -94,6 +95,7 @@ func TestSecondRouterRaisesNoEstimate(t *testing.T) {
 // TestSecondRouterRaisesNoAlert is P6 for alerts: harmless machines do not alert
 // more often, and attacks are found as often at least.
 func TestSecondRouterRaisesNoAlert(t *testing.T) {
+	t.Parallel()
 	const seeds = 20
 	// The scanner of P1 is mostly too small for 1:1000.
 	all := slices.DeleteFunc(labels(), func(l label) bool { return l.name == "scanner" })
