@@ -164,6 +164,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	}
 	surprise := func(y uint64) float64 { return baseline.Surprise(y, shape, expected) }
 	s := surprise(u)
+	r.observe(d, a.aggregateKey(), t-int64(h.window()), s)
 	// Before the day's course is known, every Monday morning is a change.
 	slow := h == hour && !a.Key.Out && a.Cusum.Alarm() && a.Season.Active(t)
 	if s < need && !slow || !spread(members) {
@@ -171,7 +172,11 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	}
 	if !contact {
 		pool := a.pool(&c)
-		if !a.storm(pool, fam.floor(h), min(max(s-need, 0), gateOdds)) || a.scanlike(r, pool) || !a.sizeFits(pool) {
+		g := gate{gateSessions, gateOdds}
+		if phase != baseline.PhaseCold { // against the bare prior anything is a surprise
+			g = easedGate(s - need)
+		}
+		if !a.storm(pool, fam.floor(h), g) || a.scanlike(r, pool) || !a.sizeFits(pool) {
 			return nil
 		}
 	}

@@ -74,6 +74,11 @@ type Config struct {
 	// Salt keys the upward jitter of thresholds (section 6.5); 0 switches it
 	// off, as offline detection does.
 	Salt uint64
+	// Observe, unless nil, is told each surprise that a pair, aggregate or flood
+	// rule works out for a window in which no episode of the same key ran, with the
+	// key of the resource: for calibration (section 6.5). It changes no finding, takes no part
+	// in snapshots, and is called from the goroutine that calls Close or Flush.
+	Observe func(t weir.AlertType, resource uint64, surprise float64)
 }
 
 // DefaultConfig returns the defaults of the configuration reference.

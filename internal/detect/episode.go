@@ -41,6 +41,14 @@ func (r *resource) isOpen(k episodeKey, t int64) bool {
 	return e != nil && e.Until > t
 }
 
+// observe shows the surprise of a window that begins at from to who calibrates,
+// unless an episode ran in it.
+func (r *resource) observe(d *Detector, k episodeKey, from int64, surprise float64) {
+	if d.cfg.Observe != nil && !r.isOpen(k, from) {
+		d.cfg.Observe(k.Typ, r.Key, surprise)
+	}
+}
+
 // teaches reports whether what happens at time t may be learnt although an
 // episode of the key may be running. One that opened in phase 0 or 1 compared
 // with the prior more than with this resource: the noise of the first days must

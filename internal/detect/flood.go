@@ -308,6 +308,7 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 		s.Passed[class] = [2]int64{pane + 1, prev[0]}
 	}
 	key := episodeKey{weir.DDoS, "flood"}
+	r.observe(d, key, end-int64(d.cfg.Pane), surprise)
 	if !r.isOpen(key, end) && !pass {
 		base.Update(float64(ev.x), exposure, d.cfg.Pane, end, prior)
 		s.Learnt[class] = pane

@@ -164,6 +164,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 		phase: a.phase(d, r, &a.NewPeer[hour], t),
 		intel: score.Bad(s.p.Intel, t),
 	}
+	r.observe(d, a.pairKey(s.p), t-int64(h.window()), v.surprise)
 	base := fam.Threshold
 	if base == 0 {
 		base = pairThreshold
@@ -177,18 +178,25 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 		}
 		need = math.Max(need, sqlBlindS)
 	}
-	anomalyFloor := m
-	if !s.exact && (v.phase == baseline.PhaseCold || h == day && a.days(r, t) < coldDays) {
+	anomalyFloor, certain := m, true
+	switch dark := h == day && a.days(r, t) < coldDays; {
+	case s.exact || v.phase != baseline.PhaseCold && !dark:
+	case !a.storm(s, m, coldGate()):
+		certain = false
+	case dark:
+		// What is slow is told from automation by its days, of which there are none.
+		anomalyFloor = signatureFactor * m
+	default:
 		anomalyFloor *= coldFactor
 	}
 	if a.Key.Out && a.svc.Family == service.Generic && v.phase != baseline.PhaseNormal {
 		// Clients of mail and data stores are many, and new with the resource.
 		anomalyFloor = signatureFactor * m
 	}
-	anomaly := v.surprise >= need && s.lower >= anomalyFloor
+	anomaly := certain && v.surprise >= need && s.lower >= anomalyFloor
 	// An application calls its data store as often as it likes: outward, numbers
 	// alone say nothing of services that everybody uses.
-	v.signature = s.lower >= signatureFactor*m && !regular && (!a.Key.Out || a.svc.Family != service.Generic)
+	v.signature = certain && s.lower >= signatureFactor*m && !regular && (!a.Key.Out || a.svc.Family != service.Generic)
 	if !anomaly && !v.signature && v.intel < intelScore {
 		return v, false
 	}
@@ -229,17 +237,31 @@ func (a *activity) thresholdCount(v *verdict, need, e float64) float64 {
 // guessing reports whether the evidence has the shape of failing logins: many
 // short connections that are no scan and no transfer.
 func (a *activity) guessing(r *resource, s seen, m float64) bool {
-	return a.storm(s, m, 0) && !a.scanlike(r, s) && a.sizeFits(s)
+	return a.storm(s, m, gate{gateSessions, gateOdds}) && !a.scanlike(r, s) && a.sizeFits(s)
+}
+
+// gate is what thin samples must prove of a storm (section 3.3): so many sessions
+// whatever their length, or odds of control marks.
+type gate struct{ sessions, odds float64 }
+
+// coldGate is that of a new service: an office behind one address has opened as
+// many sessions as the other asks for before its habits are known.
+func coldGate() gate { return gate{2 * gateSessions, gateOdds} }
+
+// easedGate takes what the surprise of a crowd has above its threshold, at most
+// gateOdds, for odds: by so many orders of magnitude control marks, and in
+// proportion the bound on sessions, may be less certain.
+func easedGate(surplus float64) gate {
+	surplus = math.Min(math.Max(surplus, 0), gateOdds)
+	return gate{gateSessions * (1 - surplus/(2*gateOdds)), gateOdds - surplus}
 }
 
 // storm tells many short connections from few long ones. Where nothing is
 // sampled every connection shows its own length, so beyond the signature floor,
 // which is signatureFactor times m, their mean length is not asked for: guessing
 // with many tries per connection is as long as automation, and only automation
-// of a known peer is that busy. Under sampling surplus is what the surprise of a
-// crowd has above its threshold, at most gateOdds: by so many orders of magnitude
-// control marks, and in proportion the bound on sessions, may be less certain.
-func (a *activity) storm(s seen, m, surplus float64) bool {
+// of a known peer is that busy.
+func (a *activity) storm(s seen, m float64, g gate) bool {
 	d := s.distinct()
 	if s.exact {
 		d = max(d, s.connections())
@@ -269,10 +291,10 @@ func (a *activity) storm(s seen, m, surplus float64) bool {
 	if bound < signatureFactor*m && (marks.Repeats(d, s.c.Xf, s.reuse(), s.n, a.svc.K) || flags && marks.Missing(s.c.Ctl, s.c.Xf, k)) {
 		return false
 	}
-	if bound >= gateSessions*(1-surplus/(2*gateOdds)) {
+	if bound >= g.sessions {
 		return true
 	}
-	return flags && baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf)) >= gateOdds-surplus
+	return flags && baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf)) >= g.odds
 }
 
 // scanlike tells a scan, whose packets are SYNs that nobody answers.
@@ -383,12 +405,20 @@ func (a *activity) pairType() weir.AlertType {
 	return weir.GenericIncomingOneToOne
 }
 
+func (a *activity) pairKey(p *pair) episodeKey {
+	k := episodeKey{a.pairType(), fmt.Sprintf("%d|%s", a.Key.Port.Port, p.Key.addr())}
+	if k.Typ == weir.PortScanning {
+		k.Key = "login|" + k.Key
+	}
+	return k
+}
+
 func (a *activity) pairFinding(r *resource, v *verdict, h horizon, t int64) weir.Finding {
 	s := &v.s
-	f := a.finding(r, a.pairType(), h, t)
-	f.Key = fmt.Sprintf("%d|%s", a.Key.Port.Port, s.p.Key.addr())
+	k := a.pairKey(s.p)
+	f := a.finding(r, k.Typ, h, t)
+	f.Key = k.Key
 	if f.Type == weir.PortScanning {
-		f.Key = "login|" + f.Key
 		f.Facts = map[string]string{"shape": "logins"}
 	}
 	f.First, f.Last = s.c.First, s.c.Last
