@@ -149,11 +149,12 @@ func truncatedSum(n uint32, k float64) []float64 {
 // shapeOf are the conditions that tell many short connections from few long
 // ones, section 3.3 and storm of section 7.1.
 type shapeOf struct {
-	rho   float64               // least D/X
-	marks float64               // share of control marks among sampled packets
-	share float64               // least share of marks that is not ruled out
-	least map[uint64]uint64     // unmarked, by packets
-	tails map[[2]uint64]float64 // by packets and fewest marks
+	rho      float64               // least D/X
+	marks    float64               // share of control marks among sampled packets
+	sessions float64               // least bound on sessions
+	share    float64               // least share of marks that is not ruled out
+	least    map[uint64]uint64     // unmarked, by packets
+	tails    map[[2]uint64]float64 // by packets and fewest marks
 }
 
 func newShape(n uint32, k, marks float64, crowd bool) *shapeOf {
@@ -162,7 +163,7 @@ func newShape(n uint32, k, marks float64, crowd bool) *shapeOf {
 		perLogin = 1 // peers that show nothing but a SYN do not count
 	}
 	return &shapeOf{
-		rho: stormShare * RhoExpected(n, k), marks: marks, share: math.Min(1, markShare*perLogin/k),
+		rho: stormShare * RhoExpected(n, k), marks: marks, sessions: stormSessions, share: math.Min(1, markShare*perLogin/k),
 		least: make(map[uint64]uint64), tails: make(map[[2]uint64]float64),
 	}
 }
@@ -180,7 +181,7 @@ func (s *shapeOf) pass(d, x uint64, surplus float64) float64 {
 		d, x = d*shapeMax/x, shapeMax
 	}
 	least := s.unmarked(x)
-	if float64(SessionBound(d, x)) < stormSessions*(1-surplus/(2*stormOdds)) {
+	if float64(SessionBound(d, x)) < s.sessions*(1-surplus/(2*stormOdds)) {
 		least = max(least, leastMarks(x, stormOdds-surplus))
 	}
 	key := [2]uint64{x, least}

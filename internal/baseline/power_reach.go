@@ -56,6 +56,9 @@ type PairPower struct {
 	// connections of a new peer in a window that are expected. With a Surprise of
 	// 0 nothing is asked.
 	Surprise, Prior float64
+	// Sessions is the bound on sessions that stands for a storm, 0 for the 30 of
+	// section 3.3.
+	Sessions float64
 	// Replies is the fewest sampled packets of the server that must show how long
 	// its answers are; 0 where the rule does not ask. A connection has one less
 	// than packets of the client.
@@ -90,7 +93,7 @@ func (p PairPower) Smallest() (connections float64, gate Gate) {
 		return p.many(need), GateFloor
 	}
 	c := newCompound(h, truncated(p.N, p.K))
-	shape := newShape(p.N, p.K, loginMarks/p.K, false)
+	shape := p.shape()
 	floor := func(d, x uint64) float64 { return certain(LowerConnections(p.N, x, d, p.K) >= p.Floor) }
 	short := func(d, x uint64) float64 { return shape.pass(d, x, 0) }
 	odd := func(d, _ uint64) float64 { return certain(d >= least) }
@@ -113,6 +116,15 @@ func (p PairPower) Smallest() (connections float64, gate Gate) {
 		gate = GateSurprise
 	}
 	return all, gate
+}
+
+// shape returns the shape that is asked for.
+func (p PairPower) shape() *shapeOf {
+	s := newShape(p.N, p.K, loginMarks/p.K, false)
+	if p.Sessions > 0 {
+		s.sessions = p.Sessions
+	}
+	return s
 }
 
 // surprising returns the smallest count whose surprise is enough, with nothing
@@ -146,7 +158,7 @@ func (p PairPower) packets() uint64 {
 // certain, or certainly not there.
 func (p PairPower) many(need uint64) float64 {
 	d := uint64(RhoExpected(p.N, p.K) * float64(need))
-	if newShape(p.N, p.K, loginMarks/p.K, false).pass(d, need, 0) < powerLevel {
+	if p.shape().pass(d, need, 0) < powerLevel {
 		return math.Inf(1)
 	}
 	// mean - 1.645*sqrt(mean*(1-p)) = need
@@ -226,7 +238,10 @@ func (p CrowdPower) Smallest() (peers float64, gate Gate) {
 					if !shaped {
 						return sum + PoissonTail(more, noise)
 					}
-					surplus := math.Min(math.Max(surprise(all)-p.Surprise, 0), stormOdds)
+					surplus := 0.0
+					if p.Windows > 0 { // against the bare prior anything is a surprise
+						surplus = math.Min(math.Max(surprise(all)-p.Surprise, 0), stormOdds)
+					}
 					v := shape.pass(uint64(rho*float64(x)+0.5), x, surplus)
 					if surplus == stormOdds || weight < 1e-9 {
 						return sum + PoissonTail(more, noise)*v

@@ -240,6 +240,13 @@ func digits(v float64) float64 {
 // baseline is young (section 6.7).
 const coldFloor = 3
 
+// darkFloor is that of the day's window while fewer than three days are known,
+// and coldSessions the bound on sessions that stands for a storm meanwhile.
+const (
+	darkFloor    = 10
+	coldSessions = 60
+)
+
 // fewReplies are the sampled replies that tell the length of a server's answers,
 // where a rule looks at it.
 const fewReplies = 8
@@ -277,6 +284,12 @@ func (p *powers) pair(svc *service.Service, dir weir.Direction, cold float64, re
 		q.Surprise = p.threshold(5, 2)
 		if p.n > 1 || cold > coldFloor {
 			q.Floor *= cold
+		}
+		if p.n > 1 {
+			q.Sessions = coldSessions
+			if w.name == "24h" {
+				q.Floor = darkFloor * p.scale * float64(w.floor)
+			}
 		}
 		fresh, _ := q.Smallest()
 		p.put(Power{Kind: svc.Name, Direction: dir, Window: w.name, Unit: string(weir.UnitConnections), Packets: svc.K, Gate: string(gate)}, smallest, fresh)

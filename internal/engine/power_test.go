@@ -190,6 +190,11 @@ func TestPowerAgainstSimulation(t *testing.T) {
 			if g := baseline.Gate(rows[i].Gate); g == baseline.GateContact || g == baseline.GateReplies {
 				most = c.copies * 8 / 10
 			}
+			// On the first day two or three control marks are as good as 60 sessions, and
+			// a third often has two.
+			if c.fresh && baseline.Gate(rows[i].Gate) == baseline.GateShape {
+				most = c.copies * 7 / 10
+			}
 			if third > most {
 				t.Errorf("of attacks of %.0f, %d of %d were found", size/3, third, c.copies)
 			}

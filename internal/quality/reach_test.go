@@ -22,7 +22,7 @@ const loginPackets = 21
 func pairReach(n uint32, k, floor float64, cold bool) float64 {
 	q := baseline.PairPower{N: n, K: k, Floor: floor, Surprise: 6, Prior: 2}
 	if cold {
-		q.Surprise = 7
+		q.Surprise, q.Sessions = 7, 60
 	}
 	c, _ := q.Smallest()
 	return c
