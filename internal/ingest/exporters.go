@@ -18,6 +18,13 @@ type exporter struct {
 	// took their place.
 	replaced uint64
 	skew     skew
+	// noRate are flows without a known sampling rate, the newest received at
+	// noRateAt.
+	noRate   uint64
+	noRateAt int64
+	// late is how far flows ended before the newest of earlier datagrams, length
+	// their duration.
+	late, length spread
 }
 
 // exporters keeps the watermark of live input: the minimum, over the exporters
@@ -91,8 +98,18 @@ func (e *exporters) saw(c Clock, from netip.Addr, received, exported int64, size
 		x.skew.observe(exported, received)
 	}
 	x.replaced += uint64(retime(c, &x.skew, received, flows)) //nolint:gosec // a count
+	before := x.newest
 	for i := range flows {
-		x.newest = max(x.newest, flows[i].End)
+		f := &flows[i]
+		x.newest = max(x.newest, f.End)
+		if before != 0 {
+			x.late.add(time.Duration(before-f.End), received)
+		}
+		x.length.add(time.Duration(duration(f)), received)
+		if f.Sampling == 0 {
+			x.noRate++
+			x.noRateAt = max(x.noRateAt, received)
+		}
 	}
 	e.newest = max(e.newest, x.newest)
 	e.silent = e.silent && len(flows) == 0

@@ -56,6 +56,14 @@ type ExporterStats struct {
 	// Replaced counts flows whose time could not be used, which took the time
 	// of receipt instead.
 	Replaced uint64 `json:"replaced"`
+	// NoRate counts flows without a known sampling rate, NoRateAt is when the
+	// newest of them was received.
+	NoRate   uint64 `json:"noRate"`
+	NoRateAt int64  `json:"noRateAt"`
+	// AdvisedLateness is the lateness that fits this exporter, of what it sent in
+	// the last hour: max(60 s, longest records + 30 s, p99.9 of how late records
+	// come), at most 900 s. It is advice only.
+	AdvisedLateness time.Duration `json:"advisedLateness"`
 	// Idle exporters are not waited for.
 	Idle bool `json:"idle"`
 }
@@ -130,6 +138,7 @@ func (e *exporters) snapshot(now int64) []ExporterStats {
 			Exporter: a, Datagrams: x.datagrams, Bytes: x.bytes, Flows: x.flows, LastSeen: x.heard,
 			NewestEvent: x.newest, Skew: x.skew.median, ClockState: x.skew.verdict().String(),
 			Replaced: x.replaced, Idle: now-x.heard > int64(e.idle),
+			NoRate: x.noRate, NoRateAt: x.noRateAt, AdvisedLateness: x.advised(now),
 		}
 		if x.newest != 0 {
 			st.Watermark = x.newest - int64(e.lateness)
