@@ -12,6 +12,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/service"
+	"github.com/weir-net/weir/internal/detect/tally"
 )
 
 // activity is the state of one service in one direction of one resource.
@@ -132,10 +133,10 @@ func (a *activity) add(d *Detector, r *resource, s *session) {
 			a.touch(h, n, k)
 			sc.First, sc.Last = c.Start, c.End
 		}
-		before := sc.connections()
+		before := sc.Connections()
 		sc.record(s, a.svc)
 		sc.Joined = sc.Joined || r.Points.Joined(c)
-		if grown := sc.connections() - before; grown > 0 {
+		if grown := sc.Connections() - before; grown > 0 {
 			i := (c.End - n*h.slot()) * int64(len(sc.Series)) / h.slot()
 			sc.Series[i] += uint32(min(grown, 1<<31))
 		}
@@ -246,7 +247,7 @@ func (a *activity) ownAddr() netip.Addr {
 // seen is one peer of a window with what the rules derive from it.
 type seen struct {
 	p     *pair
-	c     Tally
+	c     tally.Tally
 	n     uint32  // sampling interval, 0 unknown
 	exact bool    // nothing was sampled
 	y     uint64  // connections at the sampled scale
@@ -273,7 +274,7 @@ func (s *seen) distinct() uint64 {
 	if s.d > 0 {
 		return s.d
 	}
-	return s.c.distinct()
+	return s.c.Distinct()
 }
 
 // connections returns the connections seen.
@@ -281,12 +282,12 @@ func (s *seen) connections() uint64 {
 	if s.conns > 0 {
 		return s.conns
 	}
-	return s.c.connections()
+	return s.c.Connections()
 }
 
 // look derives the evidence of one peer in one window.
-func (a *activity) look(p *pair, c Tally, h horizon) seen {
-	s := seen{p: p, c: c, n: c.rate()}
+func (a *activity) look(p *pair, c tally.Tally, h horizon) seen {
+	s := seen{p: p, c: c, n: c.Rate()}
 	s.exact = s.n == 1
 	switch {
 	case s.exact:
@@ -296,13 +297,13 @@ func (a *activity) look(p *pair, c Tally, h horizon) seen {
 		s.lower = float64(s.y)
 		// In a day one login is enough, where its length shows that it is more than a
 		// look at the banner (section 13, one login a bot).
-		s.auth = c.Done >= 2 || h == day && c.Within >= 1 && c.has(weir.HasPackets) && 2*float64(c.Xf) >= a.svc.K
+		s.auth = c.Done >= 2 || h == day && c.Within >= 1 && c.Has(weir.HasPackets) && 2*float64(c.Xf) >= a.svc.K
 	case s.n == 0:
-		s.y, s.lower = c.distinct(), float64(c.distinct())
+		s.y, s.lower = c.Distinct(), float64(c.Distinct())
 		s.auth = c.Xf > c.Syn
 	default:
 		// Connections that share a client port still have a SYN each.
-		s.y = max(c.distinct(), c.Syn)
+		s.y = max(c.Distinct(), c.Syn)
 		s.lower = baseline.LowerConnections(s.n, c.Xf, s.y, a.svc.K)
 		s.auth = c.Xf > c.Syn
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/portset"
 	"github.com/weir-net/weir/internal/detect/service"
+	"github.com/weir-net/weir/internal/detect/tally"
 )
 
 // Constants of the aggregate rule (sections 7.2 and 8.11).
@@ -84,7 +85,7 @@ func (a *activity) aggregateKey() episodeKey {
 type crowd struct {
 	all    []seen // every peer that may count, by key
 	auth   []seen // of these, the ones with login-like evidence
-	pooled Tally
+	pooled tally.Tally
 	n      uint32
 	exact  bool
 }
@@ -119,7 +120,7 @@ func (a *activity) gather(d *Detector, h horizon, t int64) (c crowd, ok bool) {
 		c.all = append(c.all, s)
 		if s.auth {
 			c.auth = append(c.auth, s)
-			c.pooled.merge(&s.c)
+			c.pooled.Merge(&s.c)
 		}
 	}
 	return c, len(c.all) > 0
@@ -243,8 +244,8 @@ func (s seen) withDistinct(members []seen) seen {
 	var d, conns, squares uint64
 	for i := range members {
 		c := &members[i].c
-		d += c.distinct()
-		conns += c.connections()
+		d += c.Distinct()
+		conns += c.Connections()
 		squares += c.Xf * c.Xf
 	}
 	s.d, s.conns, s.squares = d, conns, squares
@@ -258,7 +259,7 @@ func spread(members []seen) bool {
 	}
 	if !allHavePackets(members) {
 		for i := range members {
-			n[i] = members[i].c.connections()
+			n[i] = members[i].c.Connections()
 		}
 	}
 	return baseline.InverseSimpson(baseline.Concentration(n)) >= spreadMin && baseline.MaxShare(n) <= spreadShare
@@ -266,7 +267,7 @@ func spread(members []seen) bool {
 
 func allHavePackets(members []seen) bool {
 	for i := range members {
-		if !members[i].c.has(weir.HasPackets) {
+		if !members[i].c.Has(weir.HasPackets) {
 			return false
 		}
 	}
@@ -321,7 +322,7 @@ func (a *activity) aggregateFinding(r *resource, typ weir.AlertType, h horizon, 
 	for i := range members {
 		s := &members[i]
 		f.First, f.Last = min(f.First, s.c.First), max(f.Last, s.c.Last)
-		conns += max(s.c.connections(), s.y)
+		conns += max(s.c.Connections(), s.y)
 		switch s.c.Xf {
 		case 1:
 			once++

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/tally"
 )
 
 // finding starts a finding of an activity with what all kinds share.
@@ -45,15 +46,15 @@ func (a *activity) samplingOf(s *seen) weir.Sampling {
 	switch {
 	case s.n == 0:
 	case s.exact:
-		n := float64(s.c.connections())
+		n := float64(s.c.Connections())
 		set(n, n, n)
-	case !s.c.has(weir.HasPackets):
+	case !s.c.Has(weir.HasPackets):
 		// Records without counts are sampled as they are, one by one.
-		y := s.c.connections()
+		y := s.c.Connections()
 		lo, hi := baseline.PoissonInterval95(y)
 		n := float64(s.n)
 		set(n*float64(y), n*lo, n*hi)
-	case s.n < smallN && s.c.has(weir.HasFlags) && !s.c.Joined:
+	case s.n < smallN && s.c.Has(weir.HasFlags) && !s.c.Joined:
 		est := baseline.C2(s.n, s.c.Recs, s.c.SynRec)
 		sd := secondMomentSD(s.n, a.svc.K) * math.Sqrt(est)
 		set(est, est-1.96*sd, est+1.96*sd)
@@ -84,16 +85,16 @@ func (a *activity) quiet(s *seen, base time.Duration) time.Duration {
 }
 
 // limits says which tests could not run on this evidence.
-func (a *activity) limits(r *resource, c *Tally, phase int) []weir.Limit {
+func (a *activity) limits(r *resource, c *tally.Tally, phase int) []weir.Limit {
 	var l []weir.Limit
 	add := func(on bool, code string) {
 		if on {
 			l = append(l, weir.Limit{Code: code})
 		}
 	}
-	add(!c.has(weir.HasPackets), weir.LimitNoPackets)
-	add(!c.has(weir.HasBytes), weir.LimitNoBytes)
-	add(!c.has(weir.HasFlags), weir.LimitNoFlags)
+	add(!c.Has(weir.HasPackets), weir.LimitNoPackets)
+	add(!c.Has(weir.HasBytes), weir.LimitNoBytes)
+	add(!c.Has(weir.HasFlags), weir.LimitNoFlags)
 	add(r.View.oneWay(), weir.LimitOneWay)
 	add(phase == baseline.PhaseCold, weir.LimitColdStart)
 	add(phase == baseline.PhaseWarm, weir.LimitWarming)

@@ -170,7 +170,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 		base = pairThreshold
 	}
 	need := d.jitter(base+fam.add+phaseAdd(v.phase), r, a.svc.Family)
-	if a.svc.Family == service.SQL && (s.c.Xr == 0 || !s.c.has(weir.HasPackets|weir.HasBytes)) {
+	if a.svc.Family == service.SQL && (s.c.Xr == 0 || !s.c.Has(weir.HasPackets|weir.HasBytes)) {
 		// Without server lengths a login storm and an application without a
 		// connection pool look alike.
 		if regular || s.p.IsOwn || r.View.ok() {
@@ -266,7 +266,7 @@ func (a *activity) storm(s seen, m float64, g gate) bool {
 	if s.exact {
 		d = max(d, s.connections())
 	}
-	packets, flags := s.c.has(weir.HasPackets) && s.c.Xf > 0, s.c.has(weir.HasFlags)
+	packets, flags := s.c.Has(weir.HasPackets) && s.c.Xf > 0, s.c.Has(weir.HasFlags)
 	if !s.exact && packets && flags && marks.Reused(d, s.c.Xf, s.c.Syn) {
 		return baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf)) >= gateOdds
 	}
@@ -299,7 +299,7 @@ func (a *activity) storm(s seen, m float64, g gate) bool {
 
 // scanlike tells a scan, whose packets are SYNs that nobody answers.
 func (a *activity) scanlike(r *resource, s seen) bool {
-	if !s.c.has(weir.HasPackets) {
+	if !s.c.Has(weir.HasPackets) {
 		return false
 	}
 	limit := scanShare
@@ -307,7 +307,7 @@ func (a *activity) scanlike(r *resource, s seen) bool {
 		limit = scanShareSQL
 	}
 	q := float64(s.c.Xr) / math.Max(float64(s.c.Xf+s.c.Xr), 1)
-	if s.c.has(weir.HasFlags) && baseline.BetaLCB95(s.c.Syn, s.c.Xf) > limit {
+	if s.c.Has(weir.HasFlags) && baseline.BetaLCB95(s.c.Syn, s.c.Xf) > limit {
 		// Short refused logins to RDP answer every packet: keep them in.
 		if a.svc.Family != service.RDP || s.exact || q < replyRDP {
 			return true
@@ -318,7 +318,7 @@ func (a *activity) scanlike(r *resource, s seen) bool {
 
 // sizeFits tells logins from transfers by the mean client packet.
 func (a *activity) sizeFits(s seen) bool {
-	if !s.c.has(weir.HasPackets|weir.HasBytes) || s.c.Xf == 0 {
+	if !s.c.Has(weir.HasPackets|weir.HasBytes) || s.c.Xf == 0 {
 		return true
 	}
 	if float64(s.c.Bf)/float64(s.c.Xf) > a.svc.LenMax {
@@ -360,8 +360,8 @@ func (a *activity) guarded(r *resource, s seen) bool {
 			return true
 		}
 	}
-	return a.svc.Storage && !s.exact && s.c.has(weir.HasPackets) &&
-		float64(s.c.distinct()) < 0.3*float64(s.c.Xf)
+	return a.svc.Storage && !s.exact && s.c.Has(weir.HasPackets) &&
+		float64(s.c.Distinct()) < 0.3*float64(s.c.Xf)
 }
 
 func (a *activity) pairConfidence(v *verdict, h horizon, t int64) float64 {
@@ -369,7 +369,7 @@ func (a *activity) pairConfidence(v *verdict, h horizon, t int64) float64 {
 	if v.intel >= intelScore {
 		c = append(c, 0.5)
 	}
-	if v.s.c.distinct() >= 20 || v.s.exact && v.s.c.connections() >= 20 {
+	if v.s.c.Distinct() >= 20 || v.s.exact && v.s.c.Connections() >= 20 {
 		c = append(c, 0.5)
 	}
 	if other := 1 - h; v.s.p.Fired > 0 && t-v.s.p.Fired < int64(other.window()) && h == day {
@@ -378,7 +378,7 @@ func (a *activity) pairConfidence(v *verdict, h horizon, t int64) float64 {
 	conf := baseline.CombineConfidence(c...)
 	// Every kind of field that is missing costs a tenth (section 7.5).
 	for _, f := range []weir.Fields{weir.HasPackets, weir.HasBytes, weir.HasFlags} {
-		if !v.s.c.has(f) {
+		if !v.s.c.Has(f) {
 			conf -= 0.1
 		}
 	}
@@ -424,7 +424,7 @@ func (a *activity) pairFinding(r *resource, v *verdict, h horizon, t int64) weir
 	f.First, f.Last = s.c.First, s.c.Last
 	f.Count = s.y
 	if s.exact {
-		f.Count = s.c.connections()
+		f.Count = s.c.Connections()
 	}
 	f.Unit, f.Observed, f.Expected, f.Threshold, f.Floor = weir.UnitConnections, float64(s.y), v.expected, v.threshold, v.floor
 	f.Surprise, f.Confidence = v.surprise, v.confidence
@@ -446,7 +446,7 @@ func (a *activity) pairFinding(r *resource, v *verdict, h horizon, t int64) weir
 // hintSuccess notes a long session after the storm, which may be a login that
 // succeeded (section 8.9; SSHCure's idea, CCR 44(5), 2014).
 func (a *activity) hintSuccess(f *weir.Finding, s *seen) {
-	if a.svc.Family != service.SSH || !s.exact || !s.c.has(weir.HasPackets) {
+	if a.svc.Family != service.SSH || !s.exact || !s.c.Has(weir.HasPackets) {
 		return
 	}
 	if long := s.c.Done - min(s.c.Within, s.c.Done); long > 0 {
@@ -460,7 +460,7 @@ func (a *activity) peerEvidence(s *seen) weir.PeerEvidence {
 		Lower: s.lower, First: s.c.First, Last: s.c.Last,
 	}
 	if s.exact {
-		e.Connections = s.c.connections()
+		e.Connections = s.c.Connections()
 	}
 	if est := a.samplingOf(s).Estimate; est != nil {
 		e.Estimate = est

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/listen"
 	"github.com/weir-net/weir/internal/detect/service"
 	"github.com/weir-net/weir/internal/detect/vantage"
 )
@@ -27,7 +28,7 @@ type resource struct {
 	Last  int64 // newest event time
 
 	Acts   map[actKey]*activity
-	Listen map[service.Port]*listener
+	Listen listen.Set
 	View   visibility
 	Intel  intelState
 	Scan   scanState
@@ -47,30 +48,17 @@ type resource struct {
 
 func newResource(key uint64) *resource {
 	return &resource{
-		Key: key, Acts: make(map[actKey]*activity), Listen: make(map[service.Port]*listener),
+		Key: key, Acts: make(map[actKey]*activity), Listen: listen.Set{},
 		Episodes: make(map[episodeKey]*episode),
 		Scan:     newScanState(), Flood: newFloodState(), Block: newBlockState(), Intel: newIntelState(),
 	}
 }
 
-// listener is what is known of an own port that may be a service.
-type listener struct {
-	Ports   []uint16 // distinct peer ports, at most 8
-	Peers   []peerKey
-	Last    int64
-	Learned bool
-}
-
-// Limits of learning own listeners: a port is a service once seen with 8
-// distinct peer ports, or with 3 of them from 2 peers, in 7 days (section 4.1).
+// Odds of orientation (section 4.1): what a learnt listener adds, and from which
+// a client is told.
 const (
-	listenerPorts     = 8
-	listenerPortsMany = 3
-	listenerPeers     = 2
-	listenerLife      = 7 * 24 * time.Hour
-	listenerMax       = 2048
-	learnedOdds       = 2.5
-	decideOdds        = 1.5
+	learnedOdds = 2.5
+	decideOdds  = 1.5
 )
 
 // visibility is the long-run reply share of a resource's TCP (section 4.2).
@@ -125,7 +113,7 @@ type session struct {
 func (r *resource) orient(c *weir.Contact) (s session, ok bool) {
 	odds := float64(c.LogOdds)
 	if c.Known.Has(weir.HasPorts) {
-		if l := r.Listen[service.Port{Proto: c.Proto, Port: c.Own.Port()}]; l != nil && l.Learned {
+		if r.Listen.Has(service.Port{Proto: c.Proto, Port: c.Own.Port()}) {
 			odds -= learnedOdds
 		}
 	}
@@ -335,50 +323,9 @@ func (r *resource) learnListeners(cs []weir.Contact, end int64) {
 			c.Proto != weir.ProtoTCP && c.Proto != weir.ProtoUDP {
 			continue
 		}
-		k := service.Port{Proto: c.Proto, Port: c.Own.Port()}
-		l := r.Listen[k]
-		if l == nil {
-			l = &listener{}
-			r.Listen[k] = l
-		}
-		if end-l.Last > int64(listenerLife) {
-			*l = listener{}
-		}
-		l.Last = end
-		if l.Learned {
-			continue
-		}
-		if len(l.Ports) < listenerPorts && !slices.Contains(l.Ports, c.Peer.Port()) {
-			l.Ports = append(l.Ports, c.Peer.Port())
-		}
-		if p := peerOf(c.Peer.Addr()); len(l.Peers) < listenerPeers && !slices.Contains(l.Peers, p) {
-			l.Peers = append(l.Peers, p)
-		}
-		l.Learned = len(l.Ports) >= listenerPorts || len(l.Ports) >= listenerPortsMany && len(l.Peers) >= listenerPeers
-		if l.Learned {
-			l.Ports, l.Peers = nil, nil
-		}
+		r.Listen.See(service.Port{Proto: c.Proto, Port: c.Own.Port()}, peerOf(c.Peer.Addr()), c.Peer.Port(), end)
 	}
-	if len(r.Listen) > listenerMax {
-		r.pruneListeners()
-	}
-}
-
-// pruneListeners drops the candidates silent for longest, learnt ports last.
-func (r *resource) pruneListeners() {
-	keys := slices.SortedFunc(maps.Keys(r.Listen), func(a, b service.Port) int {
-		x, y := r.Listen[a], r.Listen[b]
-		if c := compareBool(x.Learned, y.Learned); c != 0 {
-			return c
-		}
-		if c := sign(x.Last - y.Last); c != 0 {
-			return c
-		}
-		return int(a.Proto)<<16 + int(a.Port) - int(b.Proto)<<16 - int(b.Port)
-	})
-	for _, k := range keys[:len(keys)-listenerMax/2] {
-		delete(r.Listen, k)
-	}
+	r.Listen.Prune()
 }
 
 // boundary runs the rules of the windows that end at time t, a multiple of ten

@@ -9,6 +9,7 @@ import (
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/portset"
 	"github.com/weir-net/weir/internal/detect/sample"
+	"github.com/weir-net/weir/internal/detect/tally"
 )
 
 // horizon is one of the two windows of every pair and aggregate rule
@@ -51,71 +52,6 @@ type peerKey [16]byte
 
 func (k peerKey) compare(o peerKey) int { return slices.Compare(k[:], o[:]) }
 
-// Tally is what was seen of one key in one slot, in the direction of the
-// session: f is client to server, r server to client.
-type Tally struct {
-	Xf, Xr uint64 // sampled packets
-	Bf, Br uint64 // bytes
-	Syn    uint64 // sampled client packets with SYN and no ACK
-	Ctl    uint64 // sampled client packets with SYN, FIN or RST
-	Recs   uint64 // records with client packets
-	SynRec uint64 // of these, records of nothing but one SYN
-	Starts uint64 // records that begin a connection
-	Done   uint64 // connections whose handshake completed, as far as is known
-	Within uint64 // connections whose packets fit the service range
-	Nx     uint64 // sum of sampling interval over client packets or records
-	Nw     uint64 // its weight
-	Ports  portset.Set
-	First  int64
-	Last   int64
-	NoRate bool // some record has no known rate
-	Thin   bool // some record is sampled
-	Joined bool // some connections may be in records of several exporters
-	Lacks  weir.Fields
-	Source weir.SamplingSource
-	Seen   bool // something was merged into it
-	// burst is the largest number of connections that began within one second.
-	Burst uint64
-}
-
-func (c *Tally) merge(o *Tally) {
-	if !c.Seen {
-		c.First, c.Last, c.Seen = o.First, o.Last, true
-	}
-	c.First, c.Last = min(c.First, o.First), max(c.Last, o.Last)
-	c.Xf, c.Xr, c.Bf, c.Br = c.Xf+o.Xf, c.Xr+o.Xr, c.Bf+o.Bf, c.Br+o.Br
-	c.Syn, c.Ctl, c.Recs, c.SynRec = c.Syn+o.Syn, c.Ctl+o.Ctl, c.Recs+o.Recs, c.SynRec+o.SynRec
-	c.Starts, c.Done, c.Within = c.Starts+o.Starts, c.Done+o.Done, c.Within+o.Within
-	c.Nx, c.Nw = c.Nx+o.Nx, c.Nw+o.Nw
-	c.Ports.Union(&o.Ports)
-	c.NoRate, c.Thin, c.Lacks = c.NoRate || o.NoRate, c.Thin || o.Thin, c.Lacks|o.Lacks
-	c.Joined = c.Joined || o.Joined
-	c.Source, c.Burst = max(c.Source, o.Source), max(c.Burst, o.Burst)
-}
-
-// rate returns the effective sampling interval of the evidence, the mean
-// weighted by packets; 0 when it is not known, 1 when nothing was sampled.
-func (c *Tally) rate() uint32 {
-	switch {
-	case c.NoRate || c.Nw == 0:
-		return 0
-	case !c.Thin:
-		return 1
-	}
-	return uint32(min(max((c.Nx+c.Nw/2)/c.Nw, 1), 1<<31))
-}
-
-// distinct returns D, the number of distinct client ports, a lower bound on
-// the connections seen.
-func (c *Tally) distinct() uint64 { return c.Ports.Len() }
-
-// connections returns the number of connections seen. Where flags tell, a
-// record that holds the SYN begins one; other records count once per client
-// port and slot. It never falls below D.
-func (c *Tally) connections() uint64 { return max(c.Starts, c.distinct()) }
-
-func (c *Tally) has(f weir.Fields) bool { return c.Lacks&f == 0 }
-
 // slotCounts is a tally with the number of its slot and a finer series: ten
 // parts of equal length.
 type slotCounts struct {
@@ -124,7 +60,7 @@ type slotCounts struct {
 	Loose  portset.Set // client ports of records without flags
 	Second int64       // the second of the newest connection, and how many it has
 	InIt   uint64
-	Tally
+	tally.Tally
 }
 
 // pair is all that is kept of one peer of an activity.
@@ -172,11 +108,11 @@ func (p *pair) at(h horizon, n int64) (slot *slotCounts, fresh bool) {
 
 // window merges the slots of the window that ends with slot last (inclusive).
 // ok is false when the pair was silent in all of it.
-func (p *pair) window(h horizon, last int64) (c Tally, ok bool) {
+func (p *pair) window(h horizon, last int64) (c tally.Tally, ok bool) {
 	for i := range p.Slots[h] {
 		s := &p.Slots[h][i]
 		if s.N > last-slotsPerWindow && s.N <= last {
-			c.merge(&s.Tally)
+			c.Merge(&s.Tally)
 			ok = true
 		}
 	}

@@ -17,8 +17,8 @@ func mutations() []mutation {
 	return []mutation{
 		// Without the gate on sessions and control marks a few long connections
 		// look like many short ones, the more the thinner the sampling.
-		{"P1", pair, "if bound >= gateSessions*(1-surplus/(2*gateOdds)) {", "if bound >= stormPorts {", detectDir, "^TestThinningRaisesNothing$"},
-		{"P2", pair, "return a.storm(s, m, 0) && !a.scanlike(r, s) && a.sizeFits(s)", "return true", detectDir, "^TestHarmlessTrafficIsQuietAtEveryRate$"},
+		{"P1", pair, "if bound >= g.sessions {", "if bound >= stormPorts {", detectDir, "^TestThinningRaisesNothing$"},
+		{"P2", pair, "return a.storm(s, m, gate{gateSessions, gateOdds}) && !a.scanlike(r, s) && a.sizeFits(s)", "return true", detectDir, "^TestHarmlessTrafficIsQuietAtEveryRate$"},
 		{"P3", detectDir + "/evidence.go", "set(baseline.CPkt(s.n, s.c.Xf, a.svc.K), n*lo/a.svc.K", "set(baseline.CPkt(100, s.c.Xf, a.svc.K), n*lo/a.svc.K", detectDir, "^TestRateLieDoublesEstimatesOnly$"},
 		{"P4 order", detectDir + "/detector.go", "slices.SortFunc(cs, compareContacts)", "_ = compareContacts", engineDir, "^TestAlertsDoNotDependOnShardsBatchesOrOrder$"},
 		{"P4 shards", detectDir + "/detector.go", "if d.cfg.Salt == 0 {\n\t\treturn threshold\n", "if d.cfg.Salt == 0 {\n\t\treturn threshold + float64(len(d.res))/10\n", engineDir, "^TestAlertsDoNotDependOnShardsBatchesOrOrder$"},
@@ -35,9 +35,9 @@ func mutations() []mutation {
 		{"P13", pair, "return weir.RDPOutgoingOneToOne", "return weir.RDPIncomingOneToOne", detectDir, "^TestDirectionFlipSwapsInAndOut$"},
 		{"P14 template", "internal/wire/netflow/domain.go", "bytes.Equal(old.raw, t.raw)", "len(old.raw) == len(t.raw) && bytes.Equal(nil, nil)", engineDir, "^TestExporterRestartKeepsTheEpisode$/^template_change$"},
 		{"P14 restart", "internal/wire/netflow/exec.go", "return m.exportTime - int64(int32(m.uptime-uptime))*millisecond", "return 1770912000*second + int64(uptime)*millisecond", engineDir, "^TestExporterRestartKeepsTheEpisode$/^restart$"},
-		{"P14 skew", pair, `f.Key = fmt.Sprintf("%d|%s", a.Key.Port.Port, s.p.Key.addr())`, `f.Key = fmt.Sprintf("%d|%s|%d", a.Key.Port.Port, s.p.Key.addr(), s.c.Last/int64(10*time.Minute))`, engineDir, "^TestRestartAndSkewKeepTheEpisode$"},
+		{"P14 skew", pair, "	f.Key = k.Key\n", "	f.Key = k.Key + fmt.Sprint(s.c.Last/int64(10*time.Minute))\n", engineDir, "^TestRestartAndSkewKeepTheEpisode$"},
 		// What grew and is not absorbed is one alert, not one a day.
-		{"P15 step", pair, `f.Key = fmt.Sprintf("%d|%s", a.Key.Port.Port, s.p.Key.addr())`, `f.Key = fmt.Sprintf("%d|%s|%d", a.Key.Port.Port, s.p.Key.addr(), s.c.Last/int64(24*time.Hour))`, detectDir, "^TestStepIsReportedOnceAndNotAbsorbed$"},
+		{"P15 step", pair, "	f.Key = k.Key\n", "	f.Key = k.Key + fmt.Sprint(s.c.Last/int64(24*time.Hour))\n", detectDir, "^TestStepIsReportedOnceAndNotAbsorbed$"},
 		{"P15 no alert", pair, "rate, prior = s.p.Own[h], a.ownPrior(h, prior)", "_ = rate", detectDir, "^TestGrownHabitIsNotReported$"},
 		{"P15 habit", pair, "const habitAfter = 14 * 24 * time.Hour", "const habitAfter = 3 * 24 * time.Hour", detectDir, "^TestGuesserIsNoHabitForTwoWeeks$"},
 		{"P16", baselineDir + "/rate.go", "limit = math.Max(1, float64(NBQuantile(winsorQ, r.Shape(), m)))", "limit = math.Max(1, float64(NBQuantile(winsorQ, r.Shape(), m))) + 3", detectDir, "^TestPoisoningIsCut$"},
@@ -49,7 +49,7 @@ func mutations() []mutation {
 		{"P20", baselineDir + "/negbin.go", "lp, _ := logBetaInc(mean/(a+mean), a/(a+mean), float64(y), a)", "lp, _ := logBetaInc(mean/(a+mean), a/(a+mean), float64(y), a*(1+1e-6))", baselineDir, "^TestNBTailBig$"},
 		{"P21", baselineDir + "/kmv.go", "return max(a, b) })", "return a + b })", baselineDir, "^TestKMVLaws$"},
 		{"P22", "internal/catalog/bruteforce.go", "ja.Title = \"%{Service Name} ブルート フォース攻撃", "ja.Title = \"%{Victim IP} ブルート フォース攻撃", "internal/catalog", "^TestTable$"},
-		{"P23", window, "case c.NoRate || c.Nw == 0:\n\t\treturn 0\n", "case c.NoRate || c.Nw == 0:\n\t\treturn 1\n", detectDir, "^TestUnknownRateEstimatesNothing$"},
+		{"P23", detectDir + "/tally/tally.go", "case c.NoRate || c.Nw == 0:\n\t\treturn 0\n", "case c.NoRate || c.Nw == 0:\n\t\treturn 1\n", detectDir, "^TestUnknownRateEstimatesNothing$"},
 		{"P24 listeners", detectDir + "/snapshot.go", "\tif r.Listen == nil {\n\t\tr.Listen = fresh.Listen\n\t}\n", "\tr.Listen = fresh.Listen\n", detectDir, "^TestRestartWhileLearningChangesNothing$"},
 		{"P24 exporters", detectDir + "/snapshot.go", "\tif r.Listen == nil {\n", "\tr.Points = fresh.Points\n\tif r.Listen == nil {\n", detectDir, "^TestRestartKeepsWhatExportersSee$"},
 
