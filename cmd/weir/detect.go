@@ -176,15 +176,21 @@ func (a *app) summary(d *engine.Detection, alerts int64, took time.Duration, o e
 			a.note("no flow touches a protected resource: does the inventory belong to this input?")
 		}
 	}
-	if s.NoRate > 0 {
-		a.note("%s have no known sampling rate: --sampling N tells it", plural(s.NoRate, "contact"))
-	}
+	a.tellRateless(s)
 	a.tellOlder(d)
 	if s.Late > 0 {
 		a.note("%s came too late for their pane and were dropped", plural(s.Late, "flow"))
 	}
 	if a.verbose {
 		a.note("%d contacts, %d flows of nobody protected, %d without a clear client, %d findings", s.Contacts, s.Unprotected, s.Ambiguous, s.Findings)
+	}
+}
+
+// tellRateless warns of contacts that no rule of numbers can judge.
+func (a *app) tellRateless(s engine.Summary) {
+	if s.NoRate > 0 {
+		a.warn("%s of %d without a known sampling rate: nothing is estimated from them and no anomaly is reported; "+
+			"--sampling N tells the rate (1 if nothing is sampled)", plural(s.NoRate, "contact"), s.Contacts)
 	}
 }
 

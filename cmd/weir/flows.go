@@ -51,7 +51,16 @@ func (a *app) flows(ctx context.Context, files []string, in *inputFlags) error {
 	if err != nil {
 		return err
 	}
-	runErr := r.Run(ctx, func(b weir.Batch) error { return write(b.Flows) })
+	rateless, all := int64(0), int64(0)
+	runErr := r.Run(ctx, func(b weir.Batch) error {
+		for i := range b.Flows {
+			if b.Flows[i].Sampling == 0 {
+				rateless++
+			}
+		}
+		all += int64(len(b.Flows))
+		return write(b.Flows)
+	})
 	stop()
 	if err := finish(); err != nil {
 		return err
@@ -59,7 +68,11 @@ func (a *app) flows(ctx context.Context, files []string, in *inputFlags) error {
 	if runErr != nil {
 		return fileProblem(runErr)
 	}
-	if a.tellFiles(r.Report()) {
+	partial := a.tellFiles(r.Report())
+	if rateless > 0 {
+		a.note("%s of %d without a known sampling rate: --sampling N tells it (1 if nothing is sampled)", plural(rateless, "flow"), all)
+	}
+	if partial {
 		return &exitError{code: exitPartial}
 	}
 	return nil

@@ -175,6 +175,9 @@ func (a *app) runCase(ctx context.Context, path string, o engine.Offline, where 
 	}
 	if run != nil {
 		a.tellOlder(run)
+		if !strings.HasSuffix(path, ".scn") { // those mean it
+			a.tellRateless(run.Summary())
+		}
 	}
 	row := caseRow{Case: path, Title: r.Title, Group: r.Group, Result: "pass", Skipped: r.Skipped, Flows: r.Flows, Alerts: len(r.Alerts), Seconds: r.Took.Round(time.Millisecond).Seconds(), Sampling: r.Sampling, Resources: r.Resources}
 	if r.Skipped != "" {

@@ -64,6 +64,10 @@ type health struct {
 
 	Watermark  time.Time `json:"watermark,omitzero"`
 	LagSeconds float64   `json:"lagSeconds"`
+	// LatenessSeconds is detect.lateness, AdvisedLatenessSeconds what the exporters
+	// of the last hour ask for; it is never applied by itself.
+	LatenessSeconds        float64 `json:"latenessSeconds"`
+	AdvisedLatenessSeconds float64 `json:"advisedLatenessSeconds"`
 
 	Datagrams uint64            `json:"datagrams"`
 	Flows     uint64            `json:"flows"`
@@ -109,6 +113,10 @@ func (b backend) Health(ctx context.Context) any {
 		Ambiguous: d.Ambiguous, NoRate: d.NoRate, Findings: c.findings.Load(), Alerts: c.alerts.Load(),
 		Shards: len(s.pipe.shards), Tracked: d.Resources, Pairs: d.Pairs,
 		Resources: len(know.inventory.Resources()), Networks: len(know.inventory.Networks()), Feeds: s.feeds(know, now),
+		LatenessSeconds: time.Duration(s.c.Detect.Lateness).Seconds(),
+	}
+	for i := range udp.Exporters {
+		h.AdvisedLatenessSeconds = max(h.AdvisedLatenessSeconds, udp.Exporters[i].AdvisedLateness.Seconds())
 	}
 	if a := s.addrs.Load(); a != nil {
 		h.Addresses = *a
@@ -173,6 +181,7 @@ func (b backend) Ready(ctx context.Context) (ready bool, missing, warnings []str
 	if len(know.inventory.Resources())+len(know.inventory.Networks()) == 0 {
 		warnings = append(warnings, "nothing is protected")
 	}
+	warnings = append(warnings, exporterWarnings(s.udp.Stats().Exporters, s.pipe.counts.stats.Load().NoRate, time.Duration(s.c.Detect.Lateness), time.Now())...)
 	return len(missing) == 0, missing, warnings
 }
 
@@ -212,17 +221,22 @@ type domainState struct {
 
 // exporterState is one sender of flow export.
 type exporterState struct {
-	Exporter    netip.Addr    `json:"exporter"`
-	Datagrams   uint64        `json:"datagrams"`
-	Bytes       uint64        `json:"bytes"`
-	Flows       uint64        `json:"flows"`
-	LastSeen    time.Time     `json:"lastSeen,omitzero"`
-	NewestEvent time.Time     `json:"newestEvent,omitzero"`
-	SkewSeconds float64       `json:"skewSeconds"`
-	ClockState  string        `json:"clockState"`
-	Replaced    uint64        `json:"replacedTimes"`
-	Idle        bool          `json:"idle"`
-	Domains     []domainState `json:"domains"`
+	Exporter    netip.Addr `json:"exporter"`
+	Datagrams   uint64     `json:"datagrams"`
+	Bytes       uint64     `json:"bytes"`
+	Flows       uint64     `json:"flows"`
+	LastSeen    time.Time  `json:"lastSeen,omitzero"`
+	NewestEvent time.Time  `json:"newestEvent,omitzero"`
+	SkewSeconds float64    `json:"skewSeconds"`
+	ClockState  string     `json:"clockState"`
+	Replaced    uint64     `json:"replacedTimes"`
+	// NoRate flows had no known sampling rate, the newest at NoRateSeen.
+	NoRate     uint64    `json:"noRate"`
+	NoRateSeen time.Time `json:"noRateSeen,omitzero"`
+	// AdvisedLateness fits the records of the last hour.
+	AdvisedLateness float64       `json:"advisedLatenessSeconds"`
+	Idle            bool          `json:"idle"`
+	Domains         []domainState `json:"domains"`
 }
 
 func (s *Server) exporters() []exporterState {
@@ -234,6 +248,7 @@ func (s *Server) exporters() []exporterState {
 		out = append(out, exporterState{
 			Exporter: e.Exporter, Datagrams: e.Datagrams, Bytes: e.Bytes, Flows: e.Flows, LastSeen: clock(e.LastSeen),
 			NewestEvent: clock(e.NewestEvent), SkewSeconds: e.Skew.Seconds(), ClockState: e.ClockState, Replaced: e.Replaced,
+			NoRate: e.NoRate, NoRateSeen: clock(e.NoRateAt), AdvisedLateness: e.AdvisedLateness.Seconds(),
 			Idle: e.Idle, Domains: []domainState{},
 		})
 	}

@@ -39,6 +39,7 @@ func (s *Server) metrics() (http.Handler, error) {
 		"flows_unprotected_total":           {"Flow records that touch nobody protected.", nil},
 		"contacts_ambiguous_total":          {"Contacts without a clear client.", nil},
 		"contacts_without_rate_total":       {"Contacts without a known sampling rate.", nil},
+		"flows_without_rate_total":          {"Flow records without a known sampling rate.", []string{"exporter"}},
 		"intel_age_seconds":                 {"Time since a feed last changed.", []string{"feed"}},
 		"intel_indicators":                  {"Indicators loaded.", []string{"feed"}},
 		"state_bytes":                       {"Memory of the process in use by the heap, detector state above all.", nil},
@@ -85,6 +86,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	lost := map[string]uint64{}
 	for _, e := range udp.Exporters {
 		lost[e.Exporter.String()] = 0
+		counter("flows_without_rate_total", e.NoRate, e.Exporter.String())
 	}
 	for _, x := range udp.Domains {
 		lost[x.Exporter.String()] += x.SequenceLost

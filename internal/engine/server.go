@@ -190,6 +190,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.udp.Run(water, func(b weir.Batch) error { return s.feed(water, b) }) })
 	g.Go(func() error { return s.keepKnowledge(water) })
 	g.Go(func() error { return s.housekeeping(water) })
+	g.Go(func() error { return s.watchExporters(water) })
 	served := make(chan error, 1)
 	go func() {
 		if s.c.API.TLS != nil {
