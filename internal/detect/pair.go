@@ -28,6 +28,7 @@ const (
 	genericServerLen = 140 // bytes, outgoing guessing at other services
 	sshServerLen     = 350 // bytes; failing logins answer with 124 to 216, and a key exchange may add 1.5 kB
 	fewReplies       = 8
+	paddedAdd        = 2 // to the surprise needed of logins with long packets
 	sqlBlindS        = 6   // surprise needed when server lengths are not seen
 	pairThreshold    = 5   // S_a
 	signatureFactor  = 10  // M_sig = 10*M
@@ -178,6 +179,10 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 		}
 		need = math.Max(need, sqlBlindS)
 	}
+	padded := !a.sizeFits(s)
+	if padded {
+		need += paddedAdd
+	}
 	anomalyFloor, certain := m, true
 	switch dark := h == day && a.days(r, t) < coldDays; {
 	case s.exact || v.phase != baseline.PhaseCold && !dark:
@@ -196,7 +201,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 	anomaly := certain && v.surprise >= need && s.lower >= anomalyFloor
 	// An application calls its data store as often as it likes: outward, numbers
 	// alone say nothing of services that everybody uses.
-	v.signature = certain && s.lower >= signatureFactor*m && !regular && (!a.Key.Out || a.svc.Family != service.Generic)
+	v.signature = certain && !padded && s.lower >= signatureFactor*m && !regular && (!a.Key.Out || a.svc.Family != service.Generic)
 	if !anomaly && !v.signature && v.intel < intelScore {
 		return v, false
 	}
@@ -237,7 +242,7 @@ func (a *activity) thresholdCount(v *verdict, need, e float64) float64 {
 // guessing reports whether the evidence has the shape of failing logins: many
 // short connections that are no scan and no transfer.
 func (a *activity) guessing(r *resource, s seen, m float64) bool {
-	return a.storm(s, m, gate{gateSessions, gateOdds}) && !a.scanlike(r, s) && a.sizeFits(s)
+	return a.storm(s, m, gate{gateSessions, gateOdds}) && !a.scanlike(r, s) && (a.sizeFits(s) || a.padded(s, m))
 }
 
 // gate is what thin samples must prove of a storm (section 3.3): so many sessions
@@ -321,9 +326,18 @@ func (a *activity) sizeFits(s seen) bool {
 	if !s.c.Has(weir.HasPackets|weir.HasBytes) || s.c.Xf == 0 {
 		return true
 	}
-	if float64(s.c.Bf)/float64(s.c.Xf) > a.svc.LenMax {
-		return false
-	}
+	return float64(s.c.Bf)/float64(s.c.Xf) <= a.svc.LenMax && a.answersFit(s)
+}
+
+// padded reports whether packets are too long for logins, but connections so short
+// and so many that no transfer partner makes them: padding hides nothing where
+// every connection is seen (section 13).
+func (a *activity) padded(s seen, m float64) bool {
+	return s.exact && s.lower >= signatureFactor*m && !a.sizeFits(s) && a.answersFit(s)
+}
+
+// answersFit tells failed logins from others by the mean packet of the server.
+func (a *activity) answersFit(s seen) bool {
 	limit := 0.0
 	switch {
 	case a.svc.Family == service.SQL:
@@ -333,7 +347,7 @@ func (a *activity) sizeFits(s seen) bool {
 	case a.svc.Family == service.Generic && a.Key.Out:
 		limit = genericServerLen
 	}
-	if limit == 0 || s.c.Xr == 0 {
+	if limit == 0 || s.c.Xr == 0 || !s.c.Has(weir.HasPackets|weir.HasBytes) {
 		return true
 	}
 	if !s.exact && s.c.Xr < fewReplies {
