@@ -26,8 +26,8 @@ func (a *app) testCommand() *cobra.Command {
 (.scn), or directories that hold them. It prints which cases pass and what was
 missed and raised in error; for each rule and sampling rate precision, recall,
 the time to detect, how many of the 95 % intervals hold the true number, and
-false alerts per 1,000 resources and day; and what the alerts say of settings. It
-exits with 10 when a case fails.`,
+false alerts per 1,000 resources and day; and what alerts and surprises say of
+settings. It exits with 10 when a case fails.`,
 		Example: "  weir test scenarios/\n  weir test --thin 1000 --seed 7 cases/ssh/case.yaml\n  weir test --summary -o csv scenarios/",
 		Args:    usageArgs(cobra.MinimumNArgs(1), "test CASE..."),
 	}
@@ -69,8 +69,9 @@ type caseRow struct {
 	Sampling  uint32                        `json:"sampling"` // 1-in-N, 0 not known
 	Resources int                           `json:"resources"`
 	measured
-	Calibration []perConnection     `json:"packetsPerConnection,omitempty"`
-	Prevalence  []engine.Prevalence `json:"prevalence,omitempty"`
+	PerConnection []perConnection      `json:"packetsPerConnection,omitempty"`
+	Prevalence    []engine.Prevalence  `json:"prevalence,omitempty"`
+	Calibration   []engine.Calibration `json:"calibration,omitempty"`
 }
 
 func (a *app) test(ctx context.Context, args []string, in *inputFlags, failOn string, summary bool) error {
@@ -94,7 +95,7 @@ func (a *app) test(ctx context.Context, args []string, in *inputFlags, failOn st
 		return err
 	}
 	var rows []caseRow
-	sums := newTally()
+	sums := newTally(o.Config.Rules())
 	failed, matched := 0, false
 	for i, path := range paths {
 		row, result, err := a.runCase(ctx, path, o, fmt.Sprintf("case %d of %d", i+1, len(paths)))
@@ -102,6 +103,7 @@ func (a *app) test(ctx context.Context, args []string, in *inputFlags, failOn st
 			return err
 		}
 		sums.add(&result)
+		row.Calibration = engine.Calibrate(sums.settings, result.Surprises)
 		if row.Result == "fail" {
 			failed++
 		}

@@ -128,19 +128,24 @@ func (row *caseRow) report(r *engine.CaseResult) {
 		total = total.Add(m)
 	}
 	row.measured = measuredOf(total, r.ResourceDays)
-	row.Calibration = perConnections(engine.PacketsPerConnection(r.Alerts))
+	row.PerConnection = perConnections(engine.PacketsPerConnection(r.Alerts))
 	row.Prevalence = engine.PrevalenceOf(r.Alerts, r.Resources)
 }
 
 // tally sums the cases by sampling rate and rule.
 type tally struct {
-	rules map[uint32]map[weir.AlertType]engine.Measure
-	days  map[uint32]float64
-	per   map[string][]float64
+	settings  engine.Rules
+	rules     map[uint32]map[weir.AlertType]engine.Measure
+	days      map[uint32]float64
+	per       map[string][]float64
+	surprises map[uint32]map[weir.AlertType]engine.Surprises
 }
 
-func newTally() *tally {
-	return &tally{map[uint32]map[weir.AlertType]engine.Measure{}, map[uint32]float64{}, map[string][]float64{}}
+func newTally(settings engine.Rules) *tally {
+	return &tally{
+		settings, map[uint32]map[weir.AlertType]engine.Measure{}, map[uint32]float64{}, map[string][]float64{},
+		map[uint32]map[weir.AlertType]engine.Surprises{},
+	}
 }
 
 func (t *tally) add(r *engine.CaseResult) {
@@ -150,7 +155,10 @@ func (t *tally) add(r *engine.CaseResult) {
 	rules := t.rules[r.Sampling]
 	if rules == nil {
 		rules = map[weir.AlertType]engine.Measure{}
-		t.rules[r.Sampling] = rules
+		t.rules[r.Sampling], t.surprises[r.Sampling] = rules, map[weir.AlertType]engine.Surprises{}
+	}
+	for typ, s := range r.Surprises {
+		t.surprises[r.Sampling][typ] = t.surprises[r.Sampling][typ].Add(s)
 	}
 	for typ, m := range r.Measures {
 		rules[typ] = rules[typ].Add(m)
@@ -166,6 +174,7 @@ type summaryRow struct {
 	Rule     string  `json:"rule"`     // or total
 	Sampling *uint32 `json:"sampling"` // 1-in-N, 0 not known; null for all
 	ruleReport
+	Calibration []engine.Calibration `json:"calibration,omitempty"` // of the total
 }
 
 // rows are the rules by rate, the sum of each rate, and the sum of all.
@@ -176,22 +185,34 @@ func (t *tally) rows() []summaryRow {
 	for _, n := range slices.Sorted(maps.Keys(t.rules)) {
 		var total engine.Measure
 		for typ, m := range t.rules[n] {
-			out = append(out, summaryRow{string(typ), &n, reportOf(m, t.days[n])})
+			out = append(out, summaryRow{string(typ), &n, reportOf(m, t.days[n]), nil})
 			total = total.Add(m)
 		}
-		totals = append(totals, summaryRow{"total", &n, reportOf(total, t.days[n])})
+		totals = append(totals, summaryRow{"total", &n, reportOf(total, t.days[n]), engine.Calibrate(t.settings, t.surprises[n])})
 		all, days = all.Add(total), days+t.days[n]
 	}
 	slices.SortFunc(out, func(a, b summaryRow) int {
 		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(*a.Sampling, *b.Sampling))
 	})
-	if len(out) == 0 {
+	calibration := t.calibration()
+	if len(out)+len(calibration) == 0 {
 		return nil
 	}
 	if len(totals) > 1 {
 		out = append(out, totals...)
 	}
-	return append(out, summaryRow{"total", nil, reportOf(all, days)})
+	return append(out, summaryRow{"total", nil, reportOf(all, days), calibration})
+}
+
+// calibration is that of all cases and rates: a threshold holds at every rate.
+func (t *tally) calibration() []engine.Calibration {
+	sum := map[weir.AlertType]engine.Surprises{}
+	for _, n := range slices.Sorted(maps.Keys(t.surprises)) {
+		for typ, s := range t.surprises[n] {
+			sum[typ] = sum[typ].Add(s)
+		}
+	}
+	return engine.Calibrate(t.settings, sum)
 }
 
 func rateText(n uint32) string {
@@ -321,8 +342,32 @@ func perConnections(list []engine.PerConnection) []perConnection {
 	return out
 }
 
+// calibrationColumns show "-" where too few surprises were seen to propose.
+func calibrationColumns() []column[engine.Calibration] {
+	return []column[engine.Calibration]{
+		{name: "rule", text: func(c engine.Calibration) string { return string(c.Rule) }},
+		{name: "setting", text: func(c engine.Calibration) string { return c.Setting }},
+		{name: "threshold", text: func(c engine.Calibration) string { return fmt.Sprintf("%.3g", c.Threshold) }},
+		{name: "proposed", text: func(c engine.Calibration) string { return rounded(c.Proposed) }},
+		{name: "tests", text: func(c engine.Calibration) string { return fmt.Sprint(c.Tests) }},
+		{name: "tests/day", text: func(c engine.Calibration) string { return fmt.Sprintf("%.1f", c.TestsPerResourceDay) }},
+	}
+}
+
 // proposals prints calibration and prevalence. They change no alert.
 func (a *app) proposals(rows []caseRow, t *tally) error {
+	if found := t.calibration(); len(found) > 0 {
+		printf(a.out, "\n")
+		out := &list[engine.Calibration]{a: a, w: bufio.NewWriter(a.out), cols: calibrationColumns()}
+		for _, c := range found {
+			if err := out.add(c); err != nil {
+				return err
+			}
+		}
+		if err := out.close(); err != nil {
+			return err
+		}
+	}
 	var found []perConnection
 	for _, s := range slices.Sorted(maps.Keys(t.per)) {
 		p := engine.PerConnection{Service: s, Means: t.per[s]}

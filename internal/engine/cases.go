@@ -49,6 +49,9 @@ type CaseResult struct {
 	ResourceDays float64
 	// Measures are the numbers of every alert type that was asked for or raised.
 	Measures map[weir.AlertType]Measure
+	// Surprises are those of every rule that worked any out. ResourceDays of them
+	// are of all that was read, before learnUntil as well.
+	Surprises map[weir.AlertType]Surprises
 	// Fault is why the run ended early, nil if it did not.
 	Fault error
 }
@@ -62,6 +65,7 @@ func (r *CaseResult) Failed() bool { return r.Skipped == "" && r.Judgement.Faile
 // case file itself.
 func RunCase(ctx context.Context, path string, o Offline, exitPartial, exitInvalid int, watch func(*Detection)) (CaseResult, error) {
 	began := time.Now()
+	o.observer = newObserver()
 	if o.Baseline != "" {
 		// A fault of it is no failure of the case.
 		if _, err := readLearnt(o.Baseline, o.Config.Rules()); err != nil {
@@ -136,6 +140,7 @@ func RunCase(ctx context.Context, path string, o Offline, exitPartial, exitInval
 	r.Judgement = scenario.Judge(c, out)
 	if look != nil {
 		r.Sampling, r.Resources = look.rate(o.Thin), len(look.resources)
+		r.Surprises = o.observer.surprises(float64(len(look.resources)) * look.span())
 		r.measure(c, script, look, out.Alerts, opened, d.rules.Pane)
 	}
 	r.Took = time.Since(began)

@@ -39,12 +39,16 @@ type Offline struct {
 	// Baseline is the directory of what an earlier run learnt, from which this
 	// one starts; SaveBaseline that for what this one learns. Empty is none.
 	Baseline, SaveBaseline string
+
+	observer *observer // of surprises, nil for none
 }
 
 // Names of other rooms that callers of the engine need.
 type (
 	// IntelFile is a file of indicators and what holds for those that do not say.
 	IntelFile = intel.File
+	// Rules are the settings of the detectors.
+	Rules = detect.Config
 	// Change says what became of an alert.
 	Change = alert.Change
 	// Progress tells how far a run over files is.
@@ -140,7 +144,11 @@ func (d *Detection) prepare(o Offline, know *knowledge) error {
 			return err
 		}
 	}
-	d.pipe, err = newPipeline(d.rules, o.Config.Shards(), know, func(c change) { d.report(c) })
+	watched := d.rules
+	if o.observer != nil {
+		watched.Observe = o.observer.observe
+	}
+	d.pipe, err = newPipeline(watched, o.Config.Shards(), know, func(c change) { d.report(c) })
 	if err != nil {
 		return err
 	}

@@ -192,6 +192,14 @@ func (g *gauge) rate(thin uint32) uint32 {
 	return uint32(min(uint64(best)*uint64(max(thin, 1)), 1<<32-1))
 }
 
+// span is the length of all that was read, in days of event time.
+func (g *gauge) span() float64 {
+	if !g.newest.known {
+		return 0
+	}
+	return time.Duration(g.newest.at-g.oldest).Hours() / 24
+}
+
 // days is the length of what is judged, in days of event time.
 func (g *gauge) days(c *scenario.Case) float64 {
 	if !g.newest.known {

@@ -77,7 +77,7 @@ func (s *spread) high(now int64) time.Duration {
 
 // spreadBucket returns the index of the bucket of a duration: its leading bits.
 func spreadBucket(d time.Duration) int {
-	v := uint64(max(d, 0)) >> spreadUnit //nolint:gosec // not negative
+	v := uint64(max(d, 0)) >> spreadUnit
 	shift := max(bits.Len64(v)-spreadFine-1, 0)
 	return min(shift<<spreadFine+int(v>>shift), spreadBuckets-1) //nolint:gosec // at most 2*8-1 after the shift
 }
@@ -85,10 +85,10 @@ func spreadBucket(d time.Duration) int {
 // spreadEdge is the upper edge of a bucket; that of bucket 0, in which nearly all
 // that comes in order lies, is 0.
 func spreadEdge(b int) time.Duration {
-	switch {
-	case b == 0:
+	switch b {
+	case 0:
 		return 0
-	case b == spreadBuckets-1:
+	case spreadBuckets - 1:
 		return latenessMost
 	}
 	shift := max(b>>spreadFine-1, 0)
