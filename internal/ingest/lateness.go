@@ -97,11 +97,11 @@ func spreadEdge(b int) time.Duration {
 
 // advised is the lateness that would lose one record of an exporter in a
 // thousand. Exporters do not say their active timeout, but cut long flows at it:
-// the length of their longest records stands for it.
+// the length of their longest records stands for it. It is in whole seconds.
 func (x *exporter) advised(now int64) time.Duration {
 	d := max(latenessLeast, x.late.high(now))
 	if length := x.length.high(now); length > 0 {
 		d = max(d, length+latenessSpare)
 	}
-	return min(d, latenessMost)
+	return min((d + time.Second - 1).Truncate(time.Second), latenessMost)
 }
