@@ -2,8 +2,8 @@ package weir
 
 import "context"
 
-// Alert is a finding with identity and life. The finding inside is the newest
-// one of the episode; counts and peers grow with updates.
+// Alert is a finding with identity and life. The finding inside is the largest one
+// of the episode; times, peers and what rules noted are those of all of them.
 type Alert struct {
 	// ID is deterministic: the same input gives the same id. Its form is
 	// {3155378975999999999 - ticks of the start}_{UUIDv5}, so ids sort newest
