@@ -15,16 +15,14 @@ func entryGeneric() Entry {
 	ja.Description = "%{Attacker IP} から、リソース %{Compromised Host} の IP アドレス %{Victim IP} への %{Service Name} の着信トラフィックが検出されました。" + lbInJA +
 		"サンプリングされたネットワーク データでは、%{Start Time} から %{End Time} までの間に、ポート %{Victim Port} で不審なアクティビティが確認されました。このアクティビティは、%{Service Name} サーバーに対するブルート フォース攻撃の特徴と一致しています。"
 	en.Guards = []string{
-		"Web ports (80, 443, 8080) are left out: browsing cannot be told from password guessing there. DNS is left out; SIP counts only with packets of 300 to 700 bytes and a reply share above 0.3.",
-		"Health probes and uptime checks: a constant period, or the same number of connections every hour.",
-		"Mail relays on 25 and 587 that also receive connections from the resource; SMB and NFS clients with long connections.",
-		"Peers behind carrier-grade NAT are compared with the baseline of their /24.",
+		"Web ports (80, 443, 8080) are left out: browsing cannot be told from password guessing there. So is DNS.",
+		"Health probes and uptime checks: regular peers, or connections that nearly all begin within one second.",
+		"Mail relays that also receive connections from the resource; SMB clients with long connections.",
 	}
 	ja.Guards = []string{
-		"Web のポート（80、443、8080）は対象外です。通常の閲覧とパスワード推測を区別できません。DNS も対象外です。SIP は、パケット長が 300 ～ 700 バイトで応答の割合が 0.3 を超える場合に限って数えます。",
-		"正常性プローブや死活監視：周期が一定であるか、1 時間あたりの接続数が変わらないもの。",
-		"リソースからの接続も受けているメール リレー（ポート 25、587）、長い接続を保つ SMB や NFS のクライアント。",
-		"キャリア グレード NAT の背後にある通信相手は、/24 単位のベースラインと比較します。",
+		"Web のポート（80、443、8080）は対象外です。通常の閲覧とパスワード推測を区別できません。DNS も対象外です。",
+		"正常性プローブや死活監視：定常的な通信相手、またはほぼすべての接続が 1 秒以内に始まるもの。",
+		"リソースからの接続も受けているメール リレー、長い接続を保つ SMB のクライアント。",
 	}
 	en.FalsePositives = []string{
 		"A monitoring or backup system that was moved to a new address and has no history yet.",
@@ -59,7 +57,7 @@ func entryGeneric() Entry {
 
 // entrySQL is SQL_Incoming_BF_OneToOne (detection reference, section 8.4).
 func entrySQL() Entry {
-	en, ja := pairText("SQL", "sql", "tcp/1433, 1521, 3306, 5432", "MySQL 5.4, PostgreSQL 8, SQL Server 9, Oracle 12", "MySQL 110, PostgreSQL 110, SQL Server 250, Oracle 250", false)
+	en, ja := pairText("SQL", "sql", "tcp/1433, 1521, 3306, 5432, 5433, 33060", "MySQL 5.4, PostgreSQL 8, SQL Server 9, Oracle 12", "MySQL 110, PostgreSQL 110, SQL Server 250, Oracle 250", false)
 	en.Expression, ja.Expression = sqlFormulaEN, sqlFormulaJA
 	en.Formula = append(en.Formula, "refused tells failed logins from short queries that succeed: the answers of a server that refuses are short.")
 	ja.Formula = append(ja.Formula, "refused は、失敗したログインと、成功した短いクエリとを区別します。接続を拒否するサーバーの応答は短くなります。")
@@ -125,6 +123,7 @@ func entryIncoming(s service, id weir.AlertType) Entry {
 	ja.Description = "%{Attacker IP} から、リソース %{Compromised Host} の IP アドレス %{Victim IP} への異常な " + s.name + " の着信トラフィックが検出されました。" + lbInJA +
 		"サンプリングされたネットワーク データでは %{Number of Connections} 件の着信接続が確認されており、この環境では異常と考えられます。" + s.name + " エンドポイントに対するブルート フォース攻撃が試行されている可能性があります。"
 	en.Guards, ja.Guards, en.FalsePositives, ja.FalsePositives = incomingGuards(s)
+	sshAnswers(s, &en, &ja)
 	if s.name == "SSH" {
 		en.Defaults = append(en.Defaults, Default{"", "× 3", "floor of git servers (by role, or learnt from at least 20 regular peers)"})
 		ja.Defaults = append(ja.Defaults, Default{"", "× 3", "Git サーバーの下限（ロールの指定、または 20 以上の定常的な通信相手から判断）"})
@@ -138,6 +137,15 @@ func entryIncoming(s service, id weir.AlertType) Entry {
 		Placeholders: []string{"Victim IP", "Compromised Host", "Attacker IP", "Number of Connections"},
 		Erratum:      errata, EN: en, JA: ja,
 	}
+}
+
+// sshAnswers adds what the answers of an SSH server tell.
+func sshAnswers(s service, en, ja *Text) {
+	if s.name != "SSH" {
+		return
+	}
+	en.Defaults = append(en.Defaults, Default{"", "350", "longest mean server packet of failed logins, bytes (recorded guessing: 124 to 216)"})
+	ja.Defaults = append(ja.Defaults, Default{"", "350", "失敗したログインにおけるサーバー側平均パケット長の上限（バイト）。実際の攻撃の記録では 124 ～ 216"})
 }
 
 // entryManyToOne is the incoming ManyToOne rule of RDP or SSH (detection
@@ -175,6 +183,7 @@ func entryOutgoing(s service, id weir.AlertType, severity weir.Severity) Entry {
 	ja.Description = "リソース %{Compromised Host}（%{Attacker IP}）から %{Victim IP} への異常な " + s.name + " の発信トラフィックが検出されました。" + lbOutJA +
 		"サンプリングされたネットワーク データでは %{Number of Connections} 件の発信接続が確認されており、この環境では異常と考えられます。リソースが侵害され、外部の " + s.name + " エンドポイントに対するブルート フォース攻撃に現在使用されている可能性があります。" + reputationJA
 	en.Guards, ja.Guards, en.FalsePositives, ja.FalsePositives = outgoingGuards(s, false)
+	sshAnswers(s, &en, &ja)
 	en.Defaults = append(en.Defaults, Default{"", "M(W)/3", "floor when the destination is a known honeypot; never below a configured floor"})
 	ja.Defaults = append(ja.Defaults, Default{"", "M(W)/3", "宛先が既知のハニーポットの場合の下限（設定された下限を下回ることはない）"})
 	en.Remediation = compromisedEN(s.name)

@@ -4,11 +4,14 @@ package catalog
 // the sampling interval, W the window.
 const (
 	pairFormulaEN = `L         = max(D, N*GQ05(Xf)/k_s)          N = 1: exact count;  N unknown: D
-storm     = D >= 4 and D/Xf >= 0.6*rho_e and
-            (N = 1: share of connections in the packet range >= 0.6
-             N > 1: L_b(D, Xf) >= max(30, 3*own sessions) or LLR >= 2)
+storm     = N = 1: D >= 4, share of connections in the packet range >= 0.6
+                   and (D/Xf >= 0.6*rho_e or L >= 10*M(W))
+            N > 1: D >= 4, D/Xf >= 0.6*rho_e, not long and (sessions >= 30 or LLR >= 2)
+                   (fixed client port: SYN share LCB >= 0.03 and LLR >= 2)
+long      = sessions < 10*M(W) and (P(repeated ports) < 0.01 or BetaUCB95(mark share) < 0.8*2/k_s)
 scanlike  = BetaLCB95(SYN share) > 0.5 or (replies visible and BetaUCB95(reply share) < 0.05)
-sizeok    = mean client packet length <= limit of the service
+sizeok    = mean packet lengths of client and server <= limits of the service
+            (N = 1 and L >= 10*M(W): long client packets only raise S* by 2)
 anomaly   = S_pair >= S* and L >= M(W)
 signature = L >= 10*M(W) and peer not in the regular set
 alert     = storm and not scanlike and sizeok and direction confidence >= 0.9
@@ -16,11 +19,13 @@ alert     = storm and not scanlike and sizeok and direction confidence >= 0.9
             and no guard holds`
 
 	sqlFormulaEN = `L         = max(D, N*GQ05(Xf)/k_s)          N = 1: exact count;  N unknown: D
-storm     = D >= 4 and D/Xf >= 0.6*rho_e and
-            (N = 1: share of connections in the packet range >= 0.6
-             N > 1: L_b(D, Xf) >= max(30, 3*own sessions) or LLR >= 2)
+storm     = N = 1: D >= 4, share of connections in the packet range >= 0.6
+                   and (D/Xf >= 0.6*rho_e or L >= 10*M(W))
+            N > 1: D >= 4, D/Xf >= 0.6*rho_e, not long and (sessions >= 30 or LLR >= 2)
+                   (fixed client port: SYN share LCB >= 0.03 and LLR >= 2)
+long      = sessions < 10*M(W) and (P(repeated ports) < 0.01 or BetaUCB95(mark share) < 0.8*2/k_s)
 scanlike  = BetaLCB95(SYN share) > 0.55 or (replies visible and BetaUCB95(reply share) < 0.05)
-refused   = mean server packet length <= 140 bytes
+refused   = mean server packet length <= 140 bytes and mean client packet length <= limit of the service
             (not visible: peer external, not regular, and S_pair >= 6)
 anomaly   = S_pair >= S* and L >= M(W)
 signature = L >= 10*M(W) and peer not in the regular set
@@ -28,13 +33,13 @@ alert     = storm and not scanlike and refused and direction confidence >= 0.9
             and (anomaly or signature or (indicator score >= 50 and L >= M(W)))
             and no guard holds`
 
-	manyToOneFormulaEN = `U      = peers with login-like traffic in W
+	manyToOneFormulaEN = `U      = peers with login-like traffic in W, without regular ones
 burst  = S_uniq >= S* and U >= 5
 spread = 1/G >= 5 and largest share <= 0.5
-alert  = burst and spread and storm and not scanlike (on the pooled packets)
+alert  = (burst or slow) and spread and storm and not scanlike (on the pooled packets)
          and median L of the peers < 10*M(W)
-slow   = CUSUM of ln NB(2m)/NB(m) over windows of 1 h > ln(1e5)
-         raises the same alert`
+slow   = CUSUM of ln NB(2m)/NB(m) over windows of 1 h > ln(1e5), from the 15th day on
+         takes the place of burst`
 
 	oneToManyFormulaEN = `U      = new destinations in W (not contacted in the last 30 days)
 burst  = S_uniq >= S* and U >= 5
@@ -57,11 +62,13 @@ alert     = a class holds in 2 of 3 consecutive panes
 f     = bare SYN packets / sampled packets of the connection
 t0    = max(0.2, Q95 of the own SYN share);  t1 = 0.6
 t0 >= 0.5: t1 = (1+t0)/2 and twice the destinations;  t0 >= 0.8: no test
-sweep    = destinations >= 10 (N = 1: 25) and share of the commonest port >= 0.8
+sweep    = destinations without an answer >= 10 (N = 1: 25) and share of the commonest port >= 0.8
 vertical = ports of one destination >= 15 (sampled: 8)
 mixed    = destination and port pairs >= 20
 alert    = w > ln(1e6) and (sweep or vertical or mixed)
-           and (replies visible: reply share UCB < 0.3, or a high share of RST)`
+           and (replies visible: reply share UCB < 0.3, or a high share of RST)
+           and, of a sweep, S >= 4 against the unanswered destinations of that port before
+           (web: new ones, S >= 6)`
 
 	c2FormulaEN = `s     = base*(1 - (t/tau)^(1/delta))      per source, 0 for t >= tau
 score = 100*(1 - prod(1 - s/100))         over independent sources
@@ -86,11 +93,14 @@ alert = A or B;  one alert per resource and day`
 // The same decisions in Japanese.
 const (
 	pairFormulaJA = `L         = max(D, N*GQ05(Xf)/k_s)          N = 1：正確な数、N 不明：D
-storm     = D >= 4 かつ D/Xf >= 0.6*rho_e かつ
-            (N = 1：パケット数が範囲内の接続の割合 >= 0.6
-             N > 1：L_b(D, Xf) >= max(30, 3*自身の過去のセッション数) または LLR >= 2)
+storm     = N = 1：D >= 4、パケット数が範囲内の接続の割合 >= 0.6
+                   かつ (D/Xf >= 0.6*rho_e または L >= 10*M(W))
+            N > 1：D >= 4、D/Xf >= 0.6*rho_e、long でない かつ (sessions >= 30 または LLR >= 2)
+                   (クライアント ポートが固定の場合：SYN の割合の LCB >= 0.03 かつ LLR >= 2)
+long      = sessions < 10*M(W) かつ (P(ポートの重複) < 0.01 または BetaUCB95(制御フラグの割合) < 0.8*2/k_s)
 scanlike  = BetaLCB95(SYN の割合) > 0.5 または (応答が見える場合 BetaUCB95(応答の割合) < 0.05)
-sizeok    = クライアント側の平均パケット長 <= サービスの上限
+sizeok    = クライアント側とサーバー側の平均パケット長 <= サービスの上限
+            (N = 1 かつ L >= 10*M(W)：クライアント側の超過は S* を 2 上げるのみ)
 anomaly   = S_pair >= S* かつ L >= M(W)
 signature = L >= 10*M(W) かつ 定常的な通信相手でない
 alert     = storm かつ scanlike でない かつ sizeok かつ 方向の信頼度 >= 0.9
@@ -98,11 +108,13 @@ alert     = storm かつ scanlike でない かつ sizeok かつ 方向の信頼
             かつ 除外条件に該当しない`
 
 	sqlFormulaJA = `L         = max(D, N*GQ05(Xf)/k_s)          N = 1：正確な数、N 不明：D
-storm     = D >= 4 かつ D/Xf >= 0.6*rho_e かつ
-            (N = 1：パケット数が範囲内の接続の割合 >= 0.6
-             N > 1：L_b(D, Xf) >= max(30, 3*自身の過去のセッション数) または LLR >= 2)
+storm     = N = 1：D >= 4、パケット数が範囲内の接続の割合 >= 0.6
+                   かつ (D/Xf >= 0.6*rho_e または L >= 10*M(W))
+            N > 1：D >= 4、D/Xf >= 0.6*rho_e、long でない かつ (sessions >= 30 または LLR >= 2)
+                   (クライアント ポートが固定の場合：SYN の割合の LCB >= 0.03 かつ LLR >= 2)
+long      = sessions < 10*M(W) かつ (P(ポートの重複) < 0.01 または BetaUCB95(制御フラグの割合) < 0.8*2/k_s)
 scanlike  = BetaLCB95(SYN の割合) > 0.55 または (応答が見える場合 BetaUCB95(応答の割合) < 0.05)
-refused   = サーバー側の平均パケット長 <= 140 バイト
+refused   = サーバー側の平均パケット長 <= 140 バイト かつ クライアント側の平均パケット長 <= サービスの上限
             (見えない場合：外部の定常的でない通信相手で S_pair >= 6)
 anomaly   = S_pair >= S* かつ L >= M(W)
 signature = L >= 10*M(W) かつ 定常的な通信相手でない
@@ -110,13 +122,13 @@ alert     = storm かつ scanlike でない かつ refused かつ 方向の信�
             かつ (anomaly または signature または (インジケーターのスコア >= 50 かつ L >= M(W)))
             かつ 除外条件に該当しない`
 
-	manyToOneFormulaJA = `U      = W の間にログインとみられる通信を行った通信相手の数
+	manyToOneFormulaJA = `U      = W の間にログインとみられる通信を行った、定常的でない通信相手の数
 burst  = S_uniq >= S* かつ U >= 5
 spread = 1/G >= 5 かつ 最大の占有率 <= 0.5
-alert  = burst かつ spread かつ storm かつ scanlike でない (全通信相手のパケットを合わせて判定)
+alert  = (burst または slow) かつ spread かつ storm かつ scanlike でない (全通信相手のパケットを合わせて判定)
          かつ 通信相手ごとの L の中央値 < 10*M(W)
-slow   = 1 時間ごとの ln NB(2m)/NB(m) の CUSUM > ln(1e5)
-         (同じアラートを生成)`
+slow   = 1 時間ごとの ln NB(2m)/NB(m) の CUSUM > ln(1e5) (15 日目以降)
+         burst の代わりとなる`
 
 	oneToManyFormulaJA = `U      = W の間の新しい宛先 (過去 30 日間に通信のない宛先) の数
 burst  = S_uniq >= S* かつ U >= 5
@@ -140,11 +152,13 @@ alert     = いずれかの種別が連続する 3 区間中 2 区間で成立
 f     = SYN のみのパケット数 / 接続のサンプリングされたパケット数
 t0    = max(0.2, 自身の SYN の割合の 95 % 分位点)、t1 = 0.6
 t0 >= 0.5：t1 = (1+t0)/2 かつ宛先数を 2 倍、t0 >= 0.8：検査しない
-sweep    = 宛先 >= 10 (N = 1：25) かつ 最も多いポートの割合 >= 0.8
+sweep    = 応答しない宛先 >= 10 (N = 1：25) かつ 最も多いポートの割合 >= 0.8
 vertical = 1 つの宛先のポート >= 15 (サンプリング時：8)
 mixed    = 宛先とポートの組 >= 20
 alert    = w > ln(1e6) かつ (sweep または vertical または mixed)
-           かつ (応答が見える場合：応答の割合の UCB < 0.3、または RST の割合が高い)`
+           かつ (応答が見える場合：応答の割合の UCB < 0.3、または RST の割合が高い)
+           かつ スイープでは、そのポートで応答しない宛先の過去の数に対し S >= 4
+           (Web：新しい宛先の数に対し S >= 6)`
 
 	c2FormulaJA = `s     = base*(1 - (t/tau)^(1/delta))      情報源ごと。t >= tau では 0
 score = 100*(1 - prod(1 - s/100))         独立した情報源について

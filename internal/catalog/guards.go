@@ -5,21 +5,23 @@ package catalog
 func incomingGuards(s service) (guardsEN, guardsJA, falseEN, falseJA []string) {
 	guardsEN = []string{
 		"Allow list, health probes of the provider and own ranges.",
-		"A regular peer (active on 3 of 30 days within its usual range) is tested against its own history only.",
+		"A regular peer (active on 3 of 30 days, within the 1 % and 99 % quantiles of its own days) is tested against its own history only, and is no part of a crowd.",
+		"What was reported becomes a habit after 14 days; what was reported in the first week, when that week is over.",
 	}
 	guardsJA = []string{
 		"許可リスト、プロバイダーの正常性プローブ、自組織のアドレス範囲。",
-		"定常的な通信相手（30 日のうち 3 日以上、通常の範囲内で通信している相手）は、その相手自身の履歴とのみ比較します。",
+		"定常的な通信相手（30 日のうち 3 日以上、自身の日別件数の 1 ～ 99 % 分位点の範囲内で通信している相手）は、その相手自身の履歴とのみ比較し、多数の送信元には数えません。",
+		"アラートを生成した通信は、14 日後に定常的とみなします。最初の 1 週間に生成したものは、その週が終わった時点で定常的とみなします。",
 	}
 	if s.name == "RDP" {
 		guardsEN = append(guardsEN,
-			"Remote desktop gateways, bastions and session brokers, by role: a high number of peers is part of their baseline.",
+			"Remote desktop gateways, bastions and session brokers: a high number of peers is part of their baseline.",
 			"Office NAT: many users behind one address are compared with the history of that address.",
-			"Monitoring by connection checks to 3389: few packets, constant period.")
+			"Probes of ciphers and health: connections that nearly all begin within one second.")
 		guardsJA = append(guardsJA,
-			"リモート デスクトップ ゲートウェイ、踏み台サーバー、セッション ブローカー（ロールによる）。通信相手が多いことがベースラインに含まれます。",
+			"リモート デスクトップ ゲートウェイ、踏み台サーバー、セッション ブローカー。通信相手が多いことがベースラインに含まれます。",
 			"オフィスの NAT。1 つのアドレスの背後にいる多数のユーザーは、そのアドレスの履歴と比較します。",
-			"ポート 3389 への接続確認による監視。パケット数が少なく、周期が一定です。")
+			"暗号方式や正常性のプローブ。ほぼすべての接続が 1 秒以内に始まります。")
 		falseEN = []string{
 			"A remote desktop client or a monitoring check in a reconnect loop.",
 			"An office or VPN gateway whose address has changed.",
@@ -35,11 +37,11 @@ func incomingGuards(s service) (guardsEN, guardsJA, falseEN, falseJA []string) {
 	guardsEN = append(guardsEN,
 		"Automation (Ansible, git, CI, rsync, SSH checks) has the packet shape of brute force; only its regularity tells it apart.",
 		"Git servers (by role, or learnt from at least 20 regular peers): per-peer history and three times the floor.",
-		"SFTP partners: the packets are too long for logins.")
+		"SFTP partners and sessions: packets too long for failed logins, from the client or the server.")
 	guardsJA = append(guardsJA,
 		"自動化（Ansible、Git、CI、rsync、SSH の監視など）のパケットの形状はブルート フォース攻撃と同じであり、定常性によってのみ区別できます。",
 		"Git サーバー（ロールの指定、または 20 以上の定常的な通信相手から判断）。通信相手ごとの履歴を使い、下限を 3 倍にします。",
-		"SFTP の取引先。ログインとみなすにはパケットが長すぎます。")
+		"SFTP の取引先や通常のセッション。失敗したログインとみなすには、クライアント側またはサーバー側のパケットが長すぎます。")
 	falseEN = []string{
 		"Automation that has just been introduced, or that runs from a new address, before it counts as regular.",
 		"A job that keeps reconnecting with a key that is no longer accepted.",
@@ -64,32 +66,30 @@ func outgoingGuards(s service, many bool) (guardsEN, guardsJA, falseEN, falseJA 
 	}
 	if many {
 		guardsEN = append(guardsEN,
-			"Jump hosts, bastions, Ansible and CI controllers, by role, or learnt from at least 10 destinations on 5 of 14 days, all known or own.",
-			"Remote management services and desktop brokers; git pulls from the hosting services, which have few destinations.",
-			"Private destinations of the same tenant count, with a baseline of their own.")
+			"Jump hosts, Ansible and CI controllers: only destinations that are first met count, and how many of them are usual is learnt.",
+			"Git pulls from the hosting services, which have few destinations.")
 		guardsJA = append(guardsJA,
-			"踏み台サーバー、Ansible や CI のコントローラー（ロールの指定、または 14 日のうち 5 日以上で宛先が 10 以上あり、そのすべてが既知か自組織のものである場合）。",
-			"リモート管理サービスやデスクトップ ブローカー、宛先の少ないホスティング サービスからの git pull。",
-			"同じテナント内のプライベートな宛先も数えますが、専用のベースラインを使います。")
+			"踏み台サーバー、Ansible や CI のコントローラー。初めて通信する宛先だけを数え、その通常の数を学習します。",
+			"宛先の少ないホスティング サービスからの git pull。")
 	} else {
 		guardsEN = append(guardsEN,
 			"Configuration management with a fixed destination (regular).",
-			"Reconnect loops with a constant period and a fixed destination.")
+			"Reconnect loops with a fixed destination: regular after three days.")
 		guardsJA = append(guardsJA,
 			"宛先が固定された構成管理（定常的な通信）。",
-			"周期が一定で宛先が固定された再接続の繰り返し。")
+			"宛先が固定された再接続の繰り返し（3 日で定常的とみなす）。")
 		if s.name == "SSH" {
 			guardsEN = append(guardsEN, "Backup over SSH or rsync: regular, with long packets.")
 			guardsJA = append(guardsJA, "SSH や rsync によるバックアップ。定常的で、パケットが長い通信です。")
 		}
 	}
 	falseEN = []string{
-		"A new jump host or automation controller without its role in the inventory.",
+		"A new jump host or automation controller, before its destinations are known.",
 		"An administrator who works through a list of machines for the first time.",
 		"A security test from this resource: put the destinations or the resource on the allow list for its duration.",
 	}
 	falseJA = []string{
-		"インベントリにロールが登録されていない、新しい踏み台サーバーや自動化コントローラー。",
+		"新しい踏み台サーバーや自動化コントローラーで、宛先がまだ学習されていないもの。",
 		"管理者が初めて多数のマシンに順に接続する作業。",
 		"このリソースから実施するセキュリティ テスト。期間を定めて許可リストに登録してください。",
 	}

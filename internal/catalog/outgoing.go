@@ -9,11 +9,11 @@ func entryDDoS() Entry {
 		Description: "Anomalous outgoing network activity was detected from the resource %{Compromised Host}. The resource may be compromised and may be taking part in denial-of-service attacks on external endpoints. " +
 			"If the resource is a load balancer or an application gateway, one or more members of its backend pool may be the compromised ones. " +
 			"Judging by the volume of connections, the following addresses are possible targets: %{Possible Victims}. Traffic to some of them may be legitimate.",
-		Measured:   "Outgoing packets and bits per second of the resource in panes of 60 seconds, by class: SYN, TCP without replies, UDP, ICMP, fragments and reflected UDP (sent from the port of an amplifying service).",
+		Measured:   "Outgoing packets and bits per second of the resource in panes of 60 seconds, by class: SYN, UDP, ICMP, fragments and reflected UDP (sent from the port of an amplifying service).",
 		Expression: ddosFormulaEN,
 		Formula: []string{
 			"X is the number of sampled packets of a class in a pane, N the sampling interval, GQ05 the 5 % lower bound of a Poisson mean; r is a lower bound on the true rate.",
-			"S is the surprise, -log10 of the probability of the rate under the negative binomial baseline of the resource; S* is the threshold in force.",
+			"S is the surprise, -log10 of the probability of the rate under the negative binomial baseline of the resource; S* is the threshold in force. Before anything is learnt one sampled packet a day is expected.",
 			"Reply share, SYN share and destination shares are fractions of sampled packets and hold at every sampling rate; LCB and UCB are one-sided 95 % bounds.",
 		},
 		Defaults: []Default{
@@ -28,8 +28,9 @@ func entryDDoS() Entry {
 		},
 		Guards: []string{
 			"Servers of content, video, games, DNS, NTP and VPN talk in both directions: a reply share above 0.2 is not flagged.",
-			"QUIC (udp/443), WireGuard, IPsec and VXLAN.",
-			"Backup jobs: TCP with replies, few destinations, long packets; never a SYN or ACK flood.",
+			"QUIC, WireGuard, IPsec and VXLAN, which are answered.",
+			"Backup jobs: TCP with data is no SYN flood, whatever its rate.",
+			"A fast scan: its SYNs go to many destinations, a few each (PortScanning).",
 			"Peer-to-peer traffic, whose destination shares are low.",
 		},
 		FalsePositives: []string{
@@ -38,7 +39,7 @@ func entryDDoS() Entry {
 			"A new tunnel or replication over UDP whose answers take another path than the exporter sees.",
 		},
 		Evidence: append(commonEvidenceEN(),
-			"Class, lower bound on the rate, shares and entropy of the destinations.",
+			"Class, lower bound on the rate, number and concentration of the destinations; the /24, where the flood is spread over one.",
 			"Possible victims by volume, until 90 % of the packets or 10 addresses are reached, each with at least 5 %; else the first three, marked as spread."),
 		Remediation: []string{
 			"Find out whether a load test or a bulk transfer is under way; if so, put it on the allow list for its duration.",
@@ -53,11 +54,11 @@ func entryDDoS() Entry {
 		Description: "リソース %{Compromised Host} からの異常な発信ネットワーク アクティビティが検出されました。リソースが侵害され、外部のエンドポイントに対するサービス拒否攻撃に加担している可能性があります。" +
 			"リソースがロード バランサーまたはアプリケーション ゲートウェイの場合は、バックエンド プール内の 1 つ以上のリソースが侵害されている可能性があります。" +
 			"接続の量から、攻撃対象として考えられる IP アドレスは次のとおりです：%{Possible Victims}。ただし、このうち一部の IP アドレスへの通信は正当なものである可能性があります。",
-		Measured:   "リソースから発信されるパケット数とビット数（毎秒）。60 秒ごとに、SYN、応答のない TCP、UDP、ICMP、フラグメント、リフレクション（増幅に悪用されるサービスのポートから送信される UDP）の種別ごとに測定します。",
+		Measured:   "リソースから発信されるパケット数とビット数（毎秒）。60 秒ごとに、SYN、UDP、ICMP、フラグメント、リフレクション（増幅に悪用されるサービスのポートから送信される UDP）の種別ごとに測定します。",
 		Expression: ddosFormulaJA,
 		Formula: []string{
 			"X は 60 秒間にサンプリングされた種別ごとのパケット数、N はサンプリング間隔、GQ05 はポアソン平均の 5 % 下側信頼限界です。r は実際のレートの下限推定値です。",
-			"S は異常度で、リソースの負の二項分布のベースラインのもとでのそのレートの確率の −log10 です。S* は適用中のしきい値です。",
+			"S は異常度で、リソースの負の二項分布のベースラインのもとでのそのレートの確率の −log10 です。S* は適用中のしきい値です。学習前は、サンプリングされたパケットを 1 日 1 個と仮定します。",
 			"応答の割合、SYN の割合、宛先の占有率は、サンプリングされたパケットに対する割合であり、どのサンプリング レートでも成り立ちます。LCB と UCB は片側 95 % 信頼限界です。",
 		},
 		Defaults: []Default{
@@ -72,8 +73,9 @@ func entryDDoS() Entry {
 		},
 		Guards: []string{
 			"コンテンツ配信、動画、ゲーム、DNS、NTP、VPN のサーバーの通信は双方向です。応答の割合が 0.2 を超える場合は対象外です。",
-			"QUIC（udp/443）、WireGuard、IPsec、VXLAN。",
-			"バックアップ ジョブ。応答のある TCP で宛先が少なく、パケットが長いため、SYN フラッドや ACK フラッドとはみなしません。",
+			"QUIC、WireGuard、IPsec、VXLAN（応答があるもの）。",
+			"バックアップ ジョブ。データを運ぶ TCP は、レートにかかわらず SYN フラッドとはみなしません。",
+			"高速なスキャン。SYN が多数の宛先に少しずつ送られるもの（PortScanning の対象）。",
 			"宛先の占有率が低いピアツーピア通信。",
 		},
 		FalsePositives: []string{
@@ -82,7 +84,7 @@ func entryDDoS() Entry {
 			"UDP による新しいトンネルやレプリケーションで、応答がエクスポーターから見えない経路を通るもの。",
 		},
 		Evidence: append(commonEvidenceJA(),
-			"種別、レートの下限推定値、宛先の占有率とエントロピー。",
+			"種別、レートの下限推定値、宛先の数と集中度。アドレス帯全体への攻撃の場合はその /24。",
 			"攻撃対象の候補（量の多い順に、パケットの 90 % または 10 アドレスに達するまで、それぞれ 5 % 以上のもの。該当しない場合は上位 3 件を「分散」として示す）。"),
 		Remediation: []string{
 			"負荷テストや大量の転送が実施中でないか確認し、該当する場合は期間を定めて許可リストに登録します。",
@@ -110,6 +112,7 @@ func entryScan() Entry {
 		Formula: []string{
 			"w is a cumulative sum of log likelihood ratios: it rises when new destinations see little but SYN and falls when connections carry data. It works on packet marks, because whether a connection failed cannot be told from sampled packets.",
 			"t1 is the SYN share under a scan, t0 the usual one of this resource.",
+			"Outgoing brute force on other services is judged by the one-to-one rule of brute force, with a mean server packet of at most 140 bytes: numbers alone never suffice, they must be a surprise; in the first 7 days its floor is 10*M(W). Deliveries to port 25 are left out.",
 			"Retransmitted SYN to one destination count once a minute.",
 		},
 		Defaults: []Default{
@@ -126,11 +129,11 @@ func entryScan() Entry {
 		},
 		Guards: []string{
 			"Vulnerability scanners and monitoring, by role or on the allow list.",
-			"Web crawlers (80, 443): surprise of at least 6 and a reply share below 0.1.",
-			"Mail relays (25): judged by the number of destinations that never answer.",
+			"Web ports (80, 443): surprise of at least 6 and a reply share below 0.1; crawlers, proxies and NAT gateways by role not at all.",
+			"Mail relays (25): more destinations without an answer than in the hours before; five an hour are taken as usual before anything is learnt.",
 			"Resolvers, NTP and BitTorrent: UDP counts only on ports of services, never on high random ports.",
-			"NAT gateways and proxies: t0 from their own baseline and a higher threshold.",
-			"Health checks of load balancers to their backends.",
+			"NAT gateways and proxies: t0 from their own baseline.",
+			"Targets that answer later do not count.",
 		},
 		FalsePositives: []string{
 			"A crawler or mail relay with many dead destinations and no role in the inventory.",
@@ -156,6 +159,7 @@ func entryScan() Entry {
 		Formula: []string{
 			"w は対数尤度比の累積和です。新しい宛先との通信がほぼ SYN だけであれば増加し、接続でデータがやり取りされれば減少します。サンプリングされたパケットからは接続の失敗を判断できないため、パケットのフラグに基づいて計算します。",
 			"t1 はスキャン時の SYN の割合、t0 はこのリソースの通常時の割合です。",
+			"その他のサービスに対する発信側のブルート フォース攻撃は、1 対 1 のブルート フォースのルールで判定します（サーバー側の平均パケット長は 140 バイト以下）。件数だけでは判定せず、異常度も必要です。最初の 7 日間の下限は 10*M(W) です。ポート 25 への配送は対象外です。",
 			"同じ宛先への SYN の再送は 1 分間に 1 回だけ数えます。",
 		},
 		Defaults: []Default{
@@ -172,11 +176,11 @@ func entryScan() Entry {
 		},
 		Guards: []string{
 			"脆弱性スキャナーと監視システム（ロールの指定または許可リスト）。",
-			"Web クローラー（80、443）。異常度 6 以上かつ応答の割合が 0.1 未満の場合に限ります。",
-			"メール リレー（25）。まったく応答しない宛先の数で判断します。",
+			"Web のポート（80、443）。異常度 6 以上かつ応答の割合が 0.1 未満の場合に限ります。クローラー、プロキシ、NAT ゲートウェイ（ロールによる）は対象外です。",
+			"メール リレー（25）。応答しない宛先の数を、それまでの 1 時間ごとの数と比較します（学習前は 1 時間に 5 件と仮定）。",
 			"リゾルバー、NTP、BitTorrent。UDP はサービスのポートだけを数え、ランダムな高位ポートは数えません。",
-			"NAT ゲートウェイとプロキシ。t0 は自身のベースラインから求め、しきい値を高くします。",
-			"ロード バランサーからバックエンドへの正常性チェック。",
+			"NAT ゲートウェイとプロキシ。t0 は自身のベースラインから求めます。",
+			"後から応答した宛先は数えません。",
 		},
 		FalsePositives: []string{
 			"応答しない宛先が多く、インベントリにロールが登録されていないクローラーやメール リレー。",

@@ -14,21 +14,24 @@ func pairText(label, family, ports, packets, length string, outgoing bool) (en, 
 	en.Formula = []string{
 		"D is the number of distinct client ports among the sampled packets, a count that can be too low but never too high. Xf is the number of sampled packets from client to server, k_s the usual number of client packets of a failed login.",
 		"L is a lower bound on the true number of connections: GQ05 is the 5 % lower bound of a Poisson mean. Unsampled data gives the exact count; with an unknown sampling rate only D is used.",
-		"storm asks for many short connections. rho_e is the ratio D/Xf that short connections give at this sampling rate, L_b the smallest number of equal sessions that explains D ports among Xf packets with 5 % probability, LLR the log10 likelihood ratio of the control marks.",
+		"storm asks for many short connections. rho_e is the ratio D/Xf that short connections give at this sampling rate, sessions the 5 % lower bound on the number of sessions by how few ports repeat, LLR the log10 likelihood ratio of the control marks (SYN, FIN, RST).",
+		"long are connections of more packets than logins have: more packets share a client port than connections of k_s/0.6 packets let expect, or too few packets bear a mark.",
 		"scanlike takes out mere probes, sizeok takes out transfers of data.",
-		"S_pair is -log10 of the probability of the count under the negative binomial baseline: of this peer when it has a history, else of a new peer of this resource and service. S* is the threshold in force, M(W) the floor of the window.",
+		"S_pair is -log10 of the probability of the count under the negative binomial baseline: of this peer when it is regular, else of a new peer of this resource and service. S* is the threshold in force, M(W) the floor of the window.",
 	}
 	ja.Formula = []string{
 		"D は、サンプリングされたパケットに現れたクライアント ポートの種類数です。実際より少なくなることはあっても、多くなることはありません。Xf はクライアントからサーバーへのサンプリングされたパケット数、k_s は失敗したログイン 1 回あたりの標準的なクライアント側パケット数です。",
 		"L は実際の接続数の下限推定値です。GQ05 はポアソン平均の 5 % 下側信頼限界を表します。サンプリングされていないデータでは正確な数を使い、サンプリング レートが不明な場合は D のみを使います。",
-		"storm は短い接続が多数あることを確認します。rho_e はこのサンプリング レートで短い接続が示す D/Xf の値、L_b は Xf 個のパケットから D 個のポートが 5 % の確率で現れる最小の等分セッション数、LLR は制御フラグの対数尤度比（常用対数）です。",
+		"storm は短い接続が多数あることを確認します。rho_e はこのサンプリング レートで短い接続が示す D/Xf の値、sessions はポートの重複の少なさから求めたセッション数の 5 % 下側信頼限界、LLR は制御フラグ（SYN、FIN、RST）の対数尤度比（常用対数）です。",
+		"long は、ログインよりパケット数の多い接続を表します。k_s/0.6 パケットの接続から予想されるよりも同じクライアント ポートの重複が多いか、制御フラグをもつパケットが少なすぎる場合に成立します。",
 		"scanlike は単なるプローブを、sizeok はデータ転送を除外します。",
-		"S_pair は、負の二項分布のベースラインのもとでその件数以上が観測される確率の −log10 です。履歴のある通信相手ではその相手自身の、履歴がなければそのリソースとサービスに対する新しい通信相手のベースラインを使います。S* は適用中のしきい値、M(W) はウィンドウの下限です。",
+		"S_pair は、負の二項分布のベースラインのもとでその件数以上が観測される確率の −log10 です。定常的な通信相手ではその相手自身の、それ以外ではそのリソースとサービスに対する新しい通信相手のベースラインを使います。S* は適用中のしきい値、M(W) はウィンドウの下限です。",
 	}
 	en.Defaults = []Default{
 		{"detect." + family + ".floor1h", "30", "M(1 h): never alert below this many connections in 1 hour"},
 		{"detect." + family + ".floor24h", "100", "M(24 h): never alert below this many connections in 24 hours"},
 		{"", "10 × M(W)", "floor of the signature path, which needs no baseline"},
+		{"", "60 sessions, 3 × M(1 h), 10 × M(24 h)", "sampled data: what a new service must prove instead of 30 sessions and the floors, in its first 24 hours (window of 24 hours: until three days are known)"},
 		{"detect." + family + ".threshold", "5", "S*; 2 more in the first 24 hours of a baseline, 1 more until 7 days"},
 		{"detect." + family + ".sensitivity", "medium", "low: S* + 2 and floors × 2; high: S* − 1"},
 		{"detect." + family + ".priorConnections", "2", "connections of a new peer in a window, before anything is learnt"},
@@ -41,6 +44,7 @@ func pairText(label, family, ports, packets, length string, outgoing bool) (en, 
 		{"detect." + family + ".floor1h", "30", "M(1 h)。1 時間の接続数がこの値未満の場合はアラートを生成しない"},
 		{"detect." + family + ".floor24h", "100", "M(24 h)。24 時間の接続数がこの値未満の場合はアラートを生成しない"},
 		{"", "10 × M(W)", "ベースラインを必要としないシグネチャ判定の下限"},
+		{"", "60 セッション、3 × M(1 h)、10 × M(24 h)", "サンプリングされたデータで、新しいサービスの最初の 24 時間（24 時間のウィンドウでは 3 日分を学習するまで）に、30 セッションと通常の下限の代わりに適用"},
 		{"detect." + family + ".threshold", "5", "S*。ベースラインの最初の 24 時間は +2、7 日目までは +1"},
 		{"detect." + family + ".sensitivity", "medium", "low は S* + 2 かつ下限 × 2、high は S* − 1"},
 		{"detect." + family + ".priorConnections", "2", "学習前に仮定する、新しい通信相手の 1 ウィンドウあたりの接続数"},
@@ -131,8 +135,10 @@ func aggregateText(s service, outgoing bool) (en, ja Text) {
 		en.Formula = append(en.Formula, "Login-like traffic is traffic of the shape of brute force at the share of the destination. In unsampled data 25 new destinations are enough without it.")
 		ja.Formula = append(ja.Formula, "ログインとみられる通信とは、宛先ごとの割合からみてブルート フォース攻撃の特徴をもつ通信です。サンプリングされていないデータでは、これがなくても新しい宛先が 25 件あれば十分です。")
 	} else {
-		en.Formula = append(en.Formula, "The CUSUM compares a doubled number of peers (2m) with the usual one (m) hour by hour and finds slow distributed attacks; the peers first seen since it left zero are named.")
-		ja.Formula = append(ja.Formula, "CUSUM は、通常の通信相手数 m とその 2 倍（2m）を 1 時間ごとに比較し、緩やかな分散型攻撃を検出します。値が 0 を離れて以降に初めて現れた通信相手を攻撃元として示します。")
+		en.Formula = append(en.Formula, "The CUSUM compares a doubled number of peers (2m) with the usual one (m) hour by hour, m following the course of the day, and finds slow distributed attacks. It counts once the course of the day is known, after 14 days.",
+			"In sampled data the more S_uniq exceeds S*, the less storm must prove: by up to two orders of magnitude of LLR, and 15 sessions instead of 30; not in the first 24 hours. Where nothing is sampled a peer has login-like traffic after two completed connections, in the window of 24 hours after one of a login's length.")
+		ja.Formula = append(ja.Formula, "CUSUM は、通常の通信相手数 m とその 2 倍（2m）を 1 時間ごとに比較し、緩やかな分散型攻撃を検出します。m は 1 日の変動に従います。その変動を学習するまでの 14 日間は使用しません。",
+			"サンプリングされたデータでは、S_uniq が S* を上回るほど storm の条件を緩めます（LLR は最大 2 桁、セッション数は 30 から 15 まで。最初の 24 時間を除く）。サンプリングされていないデータでは、完了した接続が 2 件以上（24 時間のウィンドウではログインに相当する長さの接続が 1 件以上）あれば、ログインとみられる通信とします。")
 	}
 	en.Evidence = append(commonEvidenceEN(), "The number of peers, an “at least” estimate of the true number (Chao1), G, and every peer that reached a floor of its own (at most 256).")
 	ja.Evidence = append(commonEvidenceJA(), "通信相手の数、実際の数の「少なくとも」の推定値（Chao1）、G、個別の下限に達したすべての通信相手（最大 256 件）。")
