@@ -116,6 +116,10 @@ const (
 	HasRevFlags
 	// IsFragment: a fragment with an offset above zero; it has no ports.
 	IsFragment
+	// IsEgress: metered where it left the exporter (flowDirection 1, IPFIX IE
+	// 61; RFC 5102, section 5.11.6). Without it the flow was metered on ingress,
+	// or the source does not say where. It says nothing about the traffic.
+	IsEgress
 )
 
 // Has reports whether all bits of f2 are set.

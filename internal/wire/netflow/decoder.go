@@ -26,6 +26,7 @@ type Decoder struct {
 	waiting   list.List // of *heldSet in the order of arrival
 	heldBytes int
 	samplers  int // beyond those that each domain may have
+	ports     int // the same, of interfaces that meter on ingress
 
 	stats  Stats
 	err    *Error // the first fault of the datagram at work
@@ -112,6 +113,7 @@ func (d *Decoder) open(exporter netip.Addr, m *message, seq uint32, boot int64) 
 		if (s.seq.fromZero && m.version == VersionIX || s.seq.rebooted) && (s.dropped == 0 || m.received-s.dropped > dropEvery) {
 			s.dropped = m.received
 			d.dropTemplates(s)
+			d.dropPorts(s) // interfaces may be numbered anew too
 		}
 	case inOrder:
 	}

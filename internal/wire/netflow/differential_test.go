@@ -190,6 +190,9 @@ func (h header) interpret(values []gonetflow.DataField) (weir.Flow, bool) {
 		}
 		return 0
 	}
+	if v, _ := get(61); v == 1 {
+		f.Known |= weir.IsEgress
+	}
 	f.InputIf = uint32(nonzero(10, 252))
 	f.OutputIf = uint32(nonzero(14, 253))
 	for _, id := range []uint16{58, 243, 254} {
@@ -407,7 +410,7 @@ func TestAgainstGoflow2Vectors(t *testing.T) {
 			if reason, ok := disagreements[base]; ok {
 				t.Skip(reason)
 			}
-			o, d := newOracle(), netflow.New(netflow.DefaultConfig())
+			o, d := newOracle(), netflow.New(keepAll())
 			var got, want []weir.Flow
 			for _, in := range v.Inputs {
 				for _, b := range datagrams(t, filepath.Join(dir, in)) {
@@ -504,7 +507,7 @@ func randomRecord(t *rapid.T, specs []spec) []byte {
 func TestAgainstGoflow2Random(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		version := rapid.SampledFrom([]uint16{v9, ipx}).Draw(t, "version")
-		o, d := newOracle(), netflow.New(netflow.DefaultConfig())
+		o, d := newOracle(), netflow.New(keepAll())
 		head := spelling{version: version, domain: rapid.Uint32().Draw(t, "domain"), export: rapid.Uint32().Draw(t, "export"), uptime: rapid.Uint32().Draw(t, "uptime"), count: 1000}
 		var templates [][]spec
 		messages := rapid.IntRange(1, 4).Draw(t, "messages")
@@ -588,7 +591,7 @@ func TestAgainstGoflow2Version5(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := netflow.New(netflow.DefaultConfig()).Decode(exporter, 1, b, nil)
+		got, err := netflow.New(keepAll()).Decode(exporter, 1, b, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,6 +27,12 @@ type domain struct {
 	seq        sequence
 	dropped    int64 // when templates were dropped after a restart
 
+	// ingress is when the newest ingress record of a port was exported.
+	ingress        map[port]int64
+	recent         *recentPorts
+	portsForgotten int64 // when stale ports were searched
+	egressRepeated uint64
+
 	held      map[uint16][]*heldSet
 	heldBytes int
 
@@ -93,6 +99,7 @@ func element2domain(e *list.Element) *domain { return e.Value.(*domain) } //noli
 func (d *Decoder) forget(s *domain) {
 	d.dropTemplates(s)
 	d.dropHeld(s)
+	d.dropPorts(s)
 	d.samplers -= s.extraSamplers()
 	if s.proven {
 		d.proven.Remove(s.elem)

@@ -63,6 +63,7 @@ const (
 	slotEvent
 	slotBiflow
 	slotFrame
+	slotDirection
 	slotDomain    // scope of options: the observation domain
 	slotInterface // scope of options: an interface
 	slots
@@ -199,6 +200,8 @@ func lookupIANA(version uint16, id uint16) element {
 		return element{slot: slotOutputPhysical}
 	case 58:
 		return element{slot: slotVLAN}
+	case 61:
+		return element{slot: slotDirection}
 	case 243:
 		return element{slot: slotDot1q}
 	case 254:

@@ -32,6 +32,7 @@ func FuzzDecode(f *testing.F) {
 		late := head(version, 2).template(257, small(spec{id: 82, n: anyN}, spec{id: 83, n: anyN})...)
 		frame := head(version, 3).template(258, spec{id: 315, n: anyN}, spec{id: 313, n: 20}).set(258, long(be(14, 0x0800), false), be(20, 0))
 		mixed := head(version, 4).template(259, spec{id: 8, n: 4}, spec{id: 27, n: 16}, spec{id: 12, n: 4}, spec{id: 28, n: 16}, spec{id: 6, n: 2}, spec{id: 1, n: 4, pen: 29305}).set(259, make([]byte, 100))
+		f.Add(pack(hops(version, 1, exportTime, hop{in: 1, out: 2}, hop{in: 1, out: 2, way: egress}, hop{in: 1, out: 2, probe: true, way: egress}), hops(version, 1, exportTime, hop{in: 2, out: 1, way: egress, six: true})))
 		f.Add(pack(all.bytes(), early.bytes(), all.bytes(), late.bytes()))
 		f.Add(pack(early.bytes(), early.bytes(), late.bytes(), frame.bytes()))
 		f.Add(pack(mixed.bytes(), head(version, 5).set(2, be(2, 256), be(2, 0)).bytes(), mixed.bytes()))

@@ -52,6 +52,9 @@ type Config struct {
 	// used where the exporter says nothing. It may be nil; it is called once
 	// for a datagram.
 	Sampling func(exporter netip.Addr) (rate uint32, force bool)
+	// KeepEgress keeps what is left out otherwise: egress records of packets
+	// that the exporter tells of in ingress records too (element 61).
+	KeepEgress bool
 }
 
 // DefaultConfig returns the defaults of the configuration reference.

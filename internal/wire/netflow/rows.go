@@ -42,6 +42,9 @@ func (d *Decoder) dataSet(s *domain, t *template, m *message, body []byte, dst [
 		n := len(dst)
 		dst = slices.Grow(dst, records)[:n+records]
 		s.exec(t, m, body, t.length, dst[n:])
+		if t.has[slotDirection] {
+			dst = dst[:n+d.dropRepeated(s, t, m, body, t.length, dst[n:])]
+		}
 	case kindFrame:
 		for first := 0; first < records; first += chunk {
 			n := min(records-first, chunk)
@@ -71,6 +74,9 @@ func (d *Decoder) variableSet(s *domain, t *template, m *message, body []byte, d
 			k := len(dst)
 			dst = slices.Grow(dst, n)[:k+n]
 			s.exec(t, m, d.rows.data, t.gathered, dst[k:])
+			if t.has[slotDirection] {
+				dst = dst[:k+d.dropRepeated(s, t, m, d.rows.data, t.gathered, dst[k:])]
+			}
 		case kindFrame:
 			dst = d.frameRows(s, t, m, d.rows.data, t.gathered, n, body, dst)
 		case kindOptions:
@@ -166,8 +172,10 @@ func (d *Decoder) frameRows(s *domain, t *template, m *message, data []byte, str
 		}
 		f := &dst[keep]
 		*f = dst[first+i]
-		keep++
 		fill(f, h)
+		if !t.has[slotDirection] || !d.repeats(s, t, m, data[i*stride:], f) {
+			keep++
+		}
 	}
 	h.Payload = nil // it points into the datagram
 	return dst[:keep]

@@ -20,6 +20,13 @@ type Stats struct {
 	RecordsWithoutAddresses uint64
 	RecordsRejected         uint64
 
+	// EgressRepeated are egress records that were left out, because the same
+	// exporter meters their packets on ingress; they are not among Flows.
+	// InterfacesDropped are ingress records of interfaces beyond the bound,
+	// of which egress records are kept.
+	EgressRepeated    uint64
+	InterfacesDropped uint64
+
 	// SetsWithoutTemplate came before their template. Held of them were kept,
 	// HeldDecoded gave their records later, HeldExpired waited for too long,
 	// HeldDropped had to make room.
@@ -72,6 +79,7 @@ type ExporterInfo struct {
 	SamplingSource weir.SamplingSource
 	Datagrams      uint64
 	Flows          uint64
+	EgressRepeated uint64 // as in Stats
 	// SetsWithoutTemplate as in Stats. MissingSince is the time of receipt of
 	// the first data set without a template since the last one that had its
 	// template; 0 when none is missing.
@@ -96,7 +104,7 @@ func (d *Decoder) Exporters() []ExporterInfo {
 		out = append(out, ExporterInfo{
 			Exporter: s.key.exporter, Domain: s.key.domain, Format: formatOf(s.key.version),
 			Sampling: s.lastRate.n, SamplingSource: s.lastRate.source,
-			Datagrams: s.datagrams, Flows: s.flows,
+			Datagrams: s.datagrams, Flows: s.flows, EgressRepeated: s.egressRepeated,
 			SetsWithoutTemplate: s.missing, MissingSince: s.missingSince,
 			Templates: len(s.templates), LastTemplate: s.lastTemplate,
 			LastSeen: s.lastSeen, ExportTime: s.exportTime,

@@ -51,10 +51,12 @@ type template struct {
 	// frameOff and frameLen locate the frame of templates of fixed length.
 	frameOff, frameLen int
 	frameForm          form
-	has                [slots]bool
-	base               weir.Flow // the fields that all records share
-	raw                []byte    // the template record as received
-	size               int       // bytes of memory, about
+	// directionOff and directionLen locate the direction, where it has one.
+	directionOff, directionLen int
+	has                        [slots]bool
+	base                       weir.Flow // the fields that all records share
+	raw                        []byte    // the template record as received
+	size                       int       // bytes of memory, about
 
 	domain           *domain
 	inDomain, global *list.Element
@@ -196,6 +198,9 @@ func compile(version uint16, id uint16, specs []byte, scoped bool, scopes int) (
 		t.frameOff, t.frameLen = win[slotFrame].off, int(win[slotFrame].length)
 	}
 	t.frameForm = win[slotFrame].form
+	if t.has[slotDirection] {
+		t.directionOff, t.directionLen = win[slotDirection].off, int(win[slotDirection].length)
+	}
 	t.known(&win)
 	t.emit(version, &win)
 	return t, ""

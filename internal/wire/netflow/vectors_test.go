@@ -165,7 +165,7 @@ func TestVectors(t *testing.T) {
 	maps.Copy(vectors, readVectors(t, dir, "ipfix"))
 	for name, v := range vectors {
 		t.Run(filepath.Base(name), func(t *testing.T) {
-			d := netflow.New(netflow.DefaultConfig())
+			d := netflow.New(keepAll())
 			var flows []weir.Flow
 			n, rejected := 0, 0
 			for _, in := range v.Inputs {
