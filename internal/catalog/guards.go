@@ -6,12 +6,12 @@ func incomingGuards(s service) (guardsEN, guardsJA, falseEN, falseJA []string) {
 	guardsEN = []string{
 		"Allow list, health probes of the provider and own ranges.",
 		"A regular peer (active on 3 of 30 days, within the 1 % and 99 % quantiles of its own days) is tested against its own history only, and is no part of a crowd.",
-		"What was reported becomes a habit after 14 days; what was reported in the first week, when that week is over.",
+		"What was reported and goes on becomes a habit after 14 days; what was reported in the first week, when that week is over.",
 	}
 	guardsJA = []string{
 		"許可リスト、プロバイダーの正常性プローブ、自組織のアドレス範囲。",
 		"定常的な通信相手（30 日のうち 3 日以上、自身の日別件数の 1 ～ 99 % 分位点の範囲内で通信している相手）は、その相手自身の履歴とのみ比較し、多数の送信元には数えません。",
-		"アラートを生成した通信は、14 日後に定常的とみなします。最初の 1 週間に生成したものは、その週が終わった時点で定常的とみなします。",
+		"アラートの対象となった通信も、続けば 14 日後に定常的とみなします。最初の 1 週間に対象となったものは、その週が終わった時点で定常的とみなします。",
 	}
 	if s.name == "RDP" {
 		guardsEN = append(guardsEN,

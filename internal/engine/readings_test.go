@@ -103,11 +103,11 @@ func copies(few, many int) int {
 }
 
 // near compares the share of so many copies with the one in the record: it may
-// be off by four standard errors and a twentieth.
+// be off by three standard errors and 0.03.
 func near(t *testing.T, what string, got, want float64, n int) {
 	t.Helper()
 	t.Logf("%s: %.3f of %d", what, got, n)
-	if within := 0.05 + 4*math.Sqrt(want*(1-want)/float64(n)); math.Abs(got-want) > within {
+	if within := 0.03 + 3*math.Sqrt(want*(1-want)/float64(n)); math.Abs(got-want) > within {
 		t.Errorf("%s: %.3f of %d, the record says %.3f", what, got, n, want)
 	}
 }
@@ -163,7 +163,7 @@ func TestReadingBots(t *testing.T) {
 		bots
 		want float64
 	}{{bots{1000, 60}, 0.70}, {bots{1000, 100}, 0.97}, {bots{4096, 200}, 0.44}, {bots{4096, 300}, 0.86}, {bots{4096, 400}, 0.98}} {
-		r, all := play(c.bots, copies(10, 250), "burst", "count 10 for 1h", nil)
+		r, all := play(c.bots, copies(20, 250), "burst", "count 10 for 1h", nil)
 		near(t, fmt.Sprintf("%d bots in one hour at 1:%d", c.count, c.n), r.within(all, 20*dayLong), c.want, r.copies)
 	}
 	only := func(cfg *config.Config) { cfg.Detect.SSH.Threshold = 1000 }
@@ -171,12 +171,12 @@ func TestReadingBots(t *testing.T) {
 		bots
 		hour, two, three, day, cusum8, cusumDay, slow float64
 	}{{bots{1000, 100}, 0.96, 1, 1, 1, 1, 1, 0.01}, {bots{4096, 200}, 0.50, 0.82, 0.96, 1, 0.66, 0.98, 0.06}} {
-		r, all := play(c.bots, copies(10, 250), "lasting", "every 6m for 72h", nil)
+		r, all := play(c.bots, copies(20, 250), "lasting", "every 6m for 72h", nil)
 		near(t, fmt.Sprintf("%d lasting bots at 1:%d within 1 h", c.count, c.n), r.within(all, at+time.Hour), c.hour, r.copies)
 		near(t, "within 2 h", r.within(all, at+2*time.Hour), c.two, r.copies)
 		near(t, "within 3 h", r.within(all, at+3*time.Hour), c.three, r.copies)
 		near(t, "within 24 h", r.within(all, at+dayLong), c.day, r.copies)
-		r, all = play(c.bots, copies(10, 250), "cusum", "every 6m for 72h", only)
+		r, all = play(c.bots, copies(20, 250), "cusum", "every 6m for 72h", only)
 		near(t, "by the CUSUM alone within 8 h", r.within(all, at+8*time.Hour), c.cusum8, r.copies)
 		near(t, "by the CUSUM alone within 24 h", r.within(all, at+dayLong), c.cusumDay, r.copies)
 		for _, list := range all {
@@ -184,7 +184,7 @@ func TestReadingBots(t *testing.T) {
 				t.Error("something else than the CUSUM decided")
 			}
 		}
-		r, all = play(c.bots, copies(5, 250), "slow", "every 144m for 72h", nil)
+		r, all = play(c.bots, copies(10, 250), "slow", "every 144m for 72h", nil)
 		near(t, "of ten logins a day within 72 h", r.within(all, 20*dayLong), c.slow, r.copies)
 	}
 }
