@@ -71,7 +71,7 @@ func (c *reading) measure(t *testing.T, rule weir.AlertType, from time.Duration)
 	}
 	start := time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC).UnixNano()
 	out := map[string][]raised{}
-	err = d.Run(context.Background(), func(a weir.Alert, what alert.Change) error {
+	err = d.Run(context.Background(), func(a weir.Alert, _ alert.Change) error {
 		if at := time.Duration(a.At - start); a.Type == rule && at > from {
 			out[a.Resource.Name] = append(out[a.Resource.Name], raised{at, a.Facts["cusum"] != ""})
 		}
@@ -322,7 +322,7 @@ func TestReadingJitter(t *testing.T) {
 		return 0
 	}
 	published, seen := least(0), map[int]int{}
-	for salt := range uint64(copies(40, 200)) { //nolint:gosec // small
+	for salt := range uint64(copies(40, 200)) {
 		n := least(salt + 1)
 		if seen[n]++; n < published {
 			t.Errorf("salt %d: %d logins, fewer than %d", salt+1, n, published)
