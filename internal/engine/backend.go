@@ -213,6 +213,7 @@ type domainState struct {
 	Sampling            uint32 `json:"sampling"` // 1-in-N, 0 unknown
 	SamplingSource      string `json:"samplingSource"`
 	Flows               uint64 `json:"flows"`
+	EgressRepeated      uint64 `json:"egressRepeated"` // left out, told on ingress too
 	Templates           int    `json:"templates"`
 	SetsWithoutTemplate uint64 `json:"setsWithoutTemplate"`
 	SequenceLost        uint64 `json:"sequenceLost"`
@@ -258,7 +259,7 @@ func (s *Server) exporters() []exporterState {
 			continue
 		}
 		out[i].Domains = append(out[i].Domains, domainState{
-			Domain: d.Domain, Format: d.Format.String(), Sampling: d.Sampling, SamplingSource: d.SamplingSource.String(), Flows: d.Flows,
+			Domain: d.Domain, Format: d.Format.String(), Sampling: d.Sampling, SamplingSource: d.SamplingSource.String(), Flows: d.Flows, EgressRepeated: d.EgressRepeated,
 			Templates: d.Templates, SetsWithoutTemplate: d.SetsWithoutTemplate, SequenceLost: d.SequenceLost, Restarts: d.Restarts,
 		})
 	}

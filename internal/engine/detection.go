@@ -266,9 +266,11 @@ type FlowReader struct {
 }
 
 // NewFlowReader opens the inputs of `weir flows`; inventory and indicators take
-// no part.
+// no part. Every record is shown, those that detection leaves out as well.
 func NewFlowReader(o Offline) (*FlowReader, error) {
-	source, err := ingest.NewFiles(o.Files, ingest.FileConfig{Format: o.Format, Sampling: o.Sampling, SamplingFor: samplingFor(o.Config.Inputs.Sampling)})
+	source, err := ingest.NewFiles(o.Files, ingest.FileConfig{
+		Format: o.Format, Sampling: o.Sampling, SamplingFor: samplingFor(o.Config.Inputs.Sampling), KeepEgress: true,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open the input: %w", err)
 	}

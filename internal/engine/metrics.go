@@ -32,6 +32,7 @@ func (s *Server) metrics() (http.Handler, error) {
 		"datagrams_received_total":          {"Datagrams received.", nil},
 		"template_missing_total":            {"Data sets that came before their template.", nil},
 		"sequence_lost_total":               {"Sent and never received, by the sequence numbers: datagrams (NetFlow v9) or records (v5, IPFIX).", []string{"exporter"}},
+		"flows_egress_repeated_total":       {"Egress flow records left out, as the exporter told of their packets on ingress too.", []string{"exporter"}},
 		"watermark_lag_seconds":             {"Wall time minus watermark.", nil},
 		"alerts_total":                      {"Alerts raised.", []string{"rule"}},
 		"findings_total":                    {"Findings of the rules.", nil},
@@ -83,16 +84,20 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter("flows_dropped_total", n, reason)
 	}
 	counter("template_missing_total", udp.NetFlow.SetsWithoutTemplate)
-	lost := map[string]uint64{}
+	lost, repeated := map[string]uint64{}, map[string]uint64{}
 	for _, e := range udp.Exporters {
-		lost[e.Exporter.String()] = 0
+		lost[e.Exporter.String()], repeated[e.Exporter.String()] = 0, 0
 		counter("flows_without_rate_total", e.NoRate, e.Exporter.String())
 	}
 	for _, x := range udp.Domains {
 		lost[x.Exporter.String()] += x.SequenceLost
+		repeated[x.Exporter.String()] += x.EgressRepeated
 	}
 	for exporter, n := range lost {
 		counter("sequence_lost_total", n, exporter)
+	}
+	for exporter, n := range repeated {
+		counter("flows_egress_repeated_total", n, exporter)
 	}
 	gauge("watermark_lag_seconds", counts.lag(now).Seconds())
 	for _, t := range weir.AlertTypes() {

@@ -33,6 +33,9 @@ type FileConfig struct {
 	// SamplingFor returns the configured rate of an exporter and whether it
 	// holds even where the export says otherwise; nil means none.
 	SamplingFor func(exporter netip.Addr) (rate uint32, force bool)
+	// KeepEgress keeps egress records of packets that their exporter tells of
+	// in ingress records too, for callers that show what was sent.
+	KeepEgress bool
 }
 
 // FileSlack is the least by which the watermark stays behind the newest start of
@@ -184,7 +187,7 @@ func NewFiles(paths []string, c FileConfig) (*Files, error) {
 	}
 	var err error
 	nc := netflow.DefaultConfig()
-	nc.Sampling = c.SamplingFor
+	nc.Sampling, nc.KeepEgress = c.SamplingFor, c.KeepEgress
 	if f.decoders, err = newDecoders(nc); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}

@@ -340,6 +340,34 @@ func TestFilesIPFIX(t *testing.T) {
 	}
 }
 
+// Files name no exporter, so what one tells about interfaces does not hold for
+// the next.
+func TestFilesEgress(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	template := []byte{1, 0, 0, 4, 0, 8, 0, 4, 0, 12, 0, 4, 0, 10, 0, 4, 0, 61, 0, 1}
+	metered := func(directions ...byte) []byte {
+		var b []byte
+		for _, d := range directions {
+			b = append(b, 198, 51, 100, 7, 203, 0, 113, 10, 0, 0, 0, 1, d)
+		}
+		return append(ipfix(now, 0, 2, template), ipfix(now, 0, 256, b)...)
+	}
+	for _, c := range []struct {
+		name         string
+		files        [][]byte
+		flows, whole int
+	}{
+		{"one file", [][]byte{metered(1, 0, 1, 1)}, 2, 4},
+		{"two files", [][]byte{metered(0, 1), metered(1, 0, 1)}, 3, 5},
+	} {
+		paths := put(t, c.files...)
+		r, all := read(t, FileConfig{}, paths...), read(t, FileConfig{KeepEgress: true}, paths...)
+		if len(r.flows) != c.flows || len(all.flows) != c.whole || r.NetFlow.EgressRepeated != uint64(c.whole-c.flows) || all.NetFlow.EgressRepeated != 0 {
+			t.Errorf("%s: %d flows, %d repeated, %d in all", c.name, len(r.flows), r.NetFlow.EgressRepeated, len(all.flows))
+		}
+	}
+}
+
 func TestFilesCancelled(t *testing.T) {
 	paths := put(t, rows(5000, 0))
 	f, err := NewFiles(paths, FileConfig{})

@@ -164,7 +164,9 @@ func (f *Files) first(x *file) int64 {
 	}
 	defer in.Close()
 	// Decoders of its own: what is looked at now must not count or stay.
-	d, err := newDecoders(netflow.DefaultConfig())
+	nc := netflow.DefaultConfig()
+	nc.KeepEgress = true // no record is earlier than the earliest of all
+	d, err := newDecoders(nc)
 	if err != nil {
 		return earliest
 	}

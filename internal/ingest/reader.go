@@ -77,6 +77,7 @@ type messages struct {
 }
 
 func newMessages(format weir.Format, in io.Reader, d *netflow.Decoder) *messages {
+	d.ForgetInterfaces(netip.Addr{})
 	return &messages{in: in, format: format, decoder: d, buf: make([]byte, maxUDP+1)}
 }
 

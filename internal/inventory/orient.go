@@ -121,7 +121,7 @@ func (o *Orienter) end(f *weir.Flow, fromOwn bool, odds float64, own *owner, res
 	c := weir.Contact{
 		Resource: res, Own: f.Dst, Peer: f.Src, Start: f.Start, End: f.End,
 		LogOdds: float32(odds), Sampling: f.Sampling, SamplingSource: f.SamplingSource,
-		Proto: f.Proto, Known: f.Known, Action: f.Action, Format: f.Format,
+		Proto: f.Proto, Known: f.Known &^ weir.IsEgress, Action: f.Action, Format: f.Format,
 		FromOwn: fromOwn, Exporter: f.Exporter, Domain: f.Domain, Interface: f.InputIf,
 	}
 	out, in := &c.In, &c.Out // as exported, and reverse, of an incoming record

@@ -176,6 +176,7 @@ allow:
 	f := flow("203.0.113.1:50000", "203.0.113.2:22", weir.SYN, 1)
 	f.Sampling, f.SamplingSource, f.Exporter, f.Domain = 1000, weir.SamplingConfig, netip.MustParseAddr("192.0.2.1"), 4
 	f.Action, f.Format = weir.ActionAllow, weir.FormatIPFIX
+	f.Known |= weir.IsEgress // where a flow was metered is no matter of its contacts
 	common := weir.Contact{
 		Start: 1e9, End: 2e9, Sampling: 1000, SamplingSource: weir.SamplingConfig, Proto: weir.ProtoTCP, Known: known,
 		Action: weir.ActionAllow, Format: weir.FormatIPFIX, PeerIsOwn: true, Exporter: f.Exporter, Domain: 4,

@@ -1,6 +1,8 @@
 package netflow
 
 import (
+	"net/netip"
+
 	weir "github.com/weir-net/weir"
 )
 
@@ -52,7 +54,8 @@ func inputPort(f *weir.Flow) port {
 //
 //   - records without a direction, which teach nothing either;
 //   - egress records whose input interface is not told (0, which is never
-//     learnt), or meters nothing on ingress, as on an exporter that meters its uplink in both directions;
+//     learnt), or meters nothing on ingress, as on an exporter that meters its
+//     uplink in both directions;
 //   - egress records with one interface for both ways: a probe on a mirror port
 //     names it so, whatever it saw;
 //   - records of both directions of a connection, whose reverse half may be
@@ -193,6 +196,17 @@ func (d *Decoder) forgetPorts(s *domain, now int64) {
 func (d *Decoder) dropPorts(s *domain) {
 	d.ports -= s.extraPorts()
 	s.ingress, s.recent, s.portsForgotten = nil, nil, 0
+}
+
+// ForgetInterfaces forgets which interfaces of an exporter meter on ingress. It
+// is for files, which name no exporter: the next one may be of another.
+func (d *Decoder) ForgetInterfaces(exporter netip.Addr) {
+	exporter = exporter.Unmap()
+	for _, s := range d.domains {
+		if s.key.exporter == exporter {
+			d.dropPorts(s)
+		}
+	}
 }
 
 // extraPorts is how many of the shared ports the domain takes.

@@ -178,15 +178,18 @@ func TestIngressIsForgotten(t *testing.T) {
 		domain uint32
 		later  time.Duration
 		again  time.Duration // another ingress record, 0 none
+		forget netip.Addr
 		drop   bool
 	}{
-		{"at once", exporter, 1, 0, 0, true},
-		{"after 30 minutes", exporter, 1, 30 * time.Minute, 0, true},
-		{"after more", exporter, 1, 31 * time.Minute, 0, false},
-		{"renewed", exporter, 1, 31 * time.Minute, 2 * time.Minute, true},
-		{"a clock set back", exporter, 1, -time.Hour, 0, false},
-		{"another domain", exporter, 2, 0, 0, false},
-		{"another exporter", other, 1, 0, 0, false},
+		{"at once", exporter, 1, 0, 0, netip.Addr{}, true},
+		{"after 30 minutes", exporter, 1, 30 * time.Minute, 0, netip.Addr{}, true},
+		{"after more", exporter, 1, 31 * time.Minute, 0, netip.Addr{}, false},
+		{"renewed", exporter, 1, 31 * time.Minute, 2 * time.Minute, netip.Addr{}, true},
+		{"a clock set back", exporter, 1, -time.Hour, 0, netip.Addr{}, false},
+		{"another domain", exporter, 2, 0, 0, netip.Addr{}, false},
+		{"forgotten", exporter, 1, 0, 0, exporter, false},
+		{"another is forgotten", exporter, 1, 0, 0, other, true},
+		{"another exporter", other, 1, 0, 0, netip.Addr{}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -195,6 +198,7 @@ func TestIngressIsForgotten(t *testing.T) {
 			if tt.again != 0 {
 				kept(t, d, exporter, hops(ipx, 1, at+uint32(tt.again.Seconds()), in))
 			}
+			d.ForgetInterfaces(tt.forget)
 			got := kept(t, d, tt.from, hops(ipx, tt.domain, uint32(int64(at)+int64(tt.later.Seconds())), out))
 			if dropped := len(got) == 0; dropped != tt.drop {
 				t.Errorf("dropped: %v, want %v", dropped, tt.drop)
