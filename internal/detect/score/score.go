@@ -23,8 +23,8 @@ const (
 // Bad returns the decayed, combined score of the malicious categories of a
 // verdict at time t (Unix ns), 0 to 100 (sections 7.1 and 8.15 path A).
 func Bad(v *weir.Verdict, t int64) float64 {
-	return Of(v, t, 0, func(c weir.Category) bool {
-		switch c {
+	return Of(v, t, 0, func(i *weir.Indicator) bool {
+		switch i.Category {
 		case weir.CategoryMalicious, weir.CategoryBruteForce, weir.CategoryScanner, weir.CategoryC2, weir.CategoryInfected:
 			return true
 		case weir.CategorySinkhole, weir.CategoryBenign:
@@ -35,14 +35,14 @@ func Bad(v *weir.Verdict, t int64) float64 {
 
 // Of combines the decayed scores of the indicators of some categories, one for
 // each source. port leaves out indicators that name another; 0 takes all.
-func Of(v *weir.Verdict, t int64, port uint16, want func(weir.Category) bool) float64 {
+func Of(v *weir.Verdict, t int64, port uint16, want func(*weir.Indicator) bool) float64 {
 	if v == nil {
 		return 0
 	}
 	var scores []float64
 	var origins []string
 	for _, i := range v.Indicators {
-		if !want(i.Category) || i.Expiry > 0 && i.Expiry < t || port != 0 && i.Port != 0 && i.Port != port {
+		if !want(i) || i.Expiry > 0 && i.Expiry < t || port != 0 && i.Port != 0 && i.Port != port {
 			continue
 		}
 		scores = append(scores, Decayed(i, t))
@@ -97,4 +97,20 @@ func Evidence(v *weir.Verdict, t int64) []weir.IntelEvidence {
 		out = append(out, weir.IntelEvidence{Indicator: *i, Score: Decayed(i, t), AgeDays: AgeDays(i, t)})
 	}
 	return out
+}
+
+// Narrow reports whether an indicator names few enough addresses to accuse one of
+// them: a block of at most 256 IPv4 addresses (section 15, R5), or one IPv6 site.
+func Narrow(i *weir.Indicator) bool {
+	if !i.Prefix.IsValid() {
+		return true // no block at all
+	}
+	if i.Prefix.Addr().Unmap().Is4() {
+		bits := i.Prefix.Bits()
+		if i.Prefix.Addr().Is4In6() {
+			bits -= 96
+		}
+		return bits >= 24
+	}
+	return i.Prefix.Bits() >= 64
 }

@@ -2,6 +2,7 @@ package score
 
 import (
 	"math"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -35,5 +36,16 @@ func TestScores(t *testing.T) {
 	two := &weir.Verdict{Indicators: []*weir.Indicator{seen(weir.CategoryScanner, "a", 0, 4), seen(weir.CategoryScanner, "b", 0, 4)}}
 	if got := Bad(two, now); got < 75 || got > 76 {
 		t.Errorf("two sources: %v, want about 75.8", got)
+	}
+}
+
+func TestNarrow(t *testing.T) {
+	for text, want := range map[string]bool{
+		"192.0.2.1/32": true, "192.0.2.0/24": true, "192.0.2.0/23": false, "0.0.0.0/0": false, "::ffff:192.0.2.0/120": true, "::ffff:192.0.0.0/112": false,
+		"2001:db8::1/128": true, "2001:db8::/64": true, "2001:db8::/48": false,
+	} {
+		if got := Narrow(&weir.Indicator{Prefix: netip.MustParsePrefix(text)}); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
 	}
 }
