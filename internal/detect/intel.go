@@ -240,12 +240,12 @@ func says(c *weir.Contact, ses *session) bool {
 }
 
 // talks reports whether own packets of a contact without a direction say more
-// than no: for TCP neither SYN-ACK nor reset, where flags tell; never ICMP
+// than no: for TCP neither SYN-ACK nor reset, where flags tell, or data besides; never ICMP
 // unreachable. Other protocols of an unknown client need packets both ways and
 // some length (clause c).
 func talks(c *weir.Contact) bool {
 	f := c.Out.Flags
-	return c.Proto == weir.ProtoTCP && c.Known.Has(weir.HasFlags) && c.Out.Packets > 0 && f != 0 && f&(weir.RST|weir.SYN) == 0 &&
+	return c.Proto == weir.ProtoTCP && c.Known.Has(weir.HasFlags) && c.Out.Packets > 0 && (f != 0 && f&(weir.RST|weir.SYN) == 0 || f&weir.PSH != 0) &&
 		(!c.Known.Has(weir.HasReverse) || c.Known.Has(weir.HasRevFlags))
 }
 
