@@ -28,7 +28,7 @@ const (
 	genericServerLen = 140 // bytes, outgoing guessing at other services
 	sshServerLen     = 350 // bytes; failing logins answer with 124 to 216, and a key exchange may add 1.5 kB
 	fewReplies       = 8
-	paddedAdd        = 2 // to the surprise needed of logins with long packets
+	paddedAdd        = 2   // to the surprise needed of logins with long packets
 	sqlBlindS        = 6   // surprise needed when server lengths are not seen
 	pairThreshold    = 5   // S_a
 	signatureFactor  = 10  // M_sig = 10*M
