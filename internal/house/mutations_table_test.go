@@ -15,9 +15,9 @@ func mutations() []mutation {
 		return mutation{"adversarial " + name, file, before, after, engineDir, "TestAdversarialSet/" + name + ".scn"}
 	}
 	return []mutation{
-		// Without the gate on sessions and control marks a few long connections
-		// look like many short ones, the more the thinner the sampling.
-		{"P1", pair, "if bound >= g.sessions {", "if bound >= stormPorts {", detectDir, "^TestThinningRaisesNothing$"},
+		// Packets times the interval are no lower bound: the thinner the sampling, the
+		// more a session or two weigh.
+		{"P1", detectDir + "/activity.go", "s.lower = baseline.LowerConnections(s.n, c.Xf, s.y, a.svc.K)", "s.lower = float64(s.n) * float64(c.Xf)", detectDir, "^TestThinningRaisesNothing$"},
 		{"P2", pair, "return a.storm(s, m, gate{gateSessions, gateOdds}) && !a.scanlike(r, s) && (a.sizeFits(s) || a.padded(s, m))", "return true", detectDir, "^TestHarmlessTrafficIsQuietAtEveryRate$"},
 		{"P3", detectDir + "/evidence.go", "set(baseline.CPkt(s.n, s.c.Xf, a.svc.K), n*lo/a.svc.K", "set(baseline.CPkt(100, s.c.Xf, a.svc.K), n*lo/a.svc.K", detectDir, "^TestRateLieDoublesEstimatesOnly$"},
 		{"P4 order", detectDir + "/detector.go", "slices.SortFunc(cs, compareContacts)", "_ = compareContacts", engineDir, "^TestAlertsDoNotDependOnShardsBatchesOrOrder$"},
