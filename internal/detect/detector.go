@@ -88,7 +88,7 @@ func (d *Detector) Reconfigure(c Config) error {
 		return err
 	}
 	d.cfg, d.fam, d.table, d.disabled = fresh.cfg, fresh.fam, fresh.table, fresh.disabled
-	d.reserve()
+	d.findServices()
 	return nil
 }
 

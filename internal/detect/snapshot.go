@@ -170,12 +170,12 @@ func (d *Detector) adopt(s *state) {
 	for _, cs := range d.panes {
 		d.buffered += len(cs)
 	}
-	d.reserve()
+	d.findServices()
 }
 
-// reserve finds the services of all activities anew: what is no longer a service
+// findServices finds the services of all activities anew: what is no longer a service
 // is forgotten.
-func (d *Detector) reserve() {
+func (d *Detector) findServices() {
 	d.pairs = 0
 	for _, r := range d.res {
 		maps.DeleteFunc(r.Acts, func(key actKey, a *activity) bool {
