@@ -14,6 +14,8 @@ type exporter struct {
 	heard  int64 // receive time of the newest datagram
 
 	flows, datagrams, bytes uint64
+	// dropped are datagrams that found the queue full.
+	dropped uint64
 	// replaced are flows whose times could not be used: the time of receipt
 	// took their place.
 	replaced uint64
@@ -65,6 +67,14 @@ func (e *exporters) get(a netip.Addr) *exporter {
 	return x
 }
 
+// lost counts a datagram that nobody decoded. It makes no exporter known: it may
+// be none.
+func (e *exporters) lost(a netip.Addr) {
+	if x := e.m[a]; x != nil {
+		x.dropped++
+	}
+}
+
 // makeRoom forgets the exporters silent for longest: a sixteenth of all at a
 // time, so that a flood of forged senders does not cost a search each.
 func (e *exporters) makeRoom() {
@@ -98,21 +108,41 @@ func (e *exporters) saw(c Clock, from netip.Addr, received, exported int64, size
 		x.skew.observe(exported, received)
 	}
 	x.replaced += uint64(retime(c, &x.skew, received, flows)) //nolint:gosec // a count
-	before := x.newest
-	for i := range flows {
-		f := &flows[i]
-		x.newest = max(x.newest, f.End)
-		if before != 0 {
-			x.late.add(time.Duration(before-f.End), received)
-		}
-		x.length.add(time.Duration(duration(f)), received)
-		if f.Sampling == 0 {
-			x.noRate++
-			x.noRateAt = max(x.noRateAt, received)
-		}
-	}
+	x.observe(received, flows)
 	e.newest = max(e.newest, x.newest)
 	e.silent = e.silent && len(flows) == 0
+}
+
+// observe moves the newest time and counts what the flows of one datagram tell.
+// It looks at every flow, so that what is common to them is done once.
+func (x *exporter) observe(received int64, flows []weir.Flow) {
+	if len(flows) == 0 {
+		return
+	}
+	before, newest := x.newest, x.newest
+	late, length := x.late.at(received), x.length.at(received)
+	inOrder, noRate := uint32(0), uint64(0)
+	for i := range flows {
+		f := &flows[i]
+		newest = max(newest, f.End)
+		if before-f.End <= 0 {
+			inOrder++
+		} else if before != 0 {
+			late.add(time.Duration(before-f.End), 1)
+		}
+		length.add(time.Duration(duration(f)), 1)
+		if f.Sampling == 0 {
+			noRate++
+		}
+	}
+	if before != 0 && inOrder > 0 {
+		late.add(0, inOrder)
+	}
+	x.newest = newest
+	if noRate > 0 {
+		x.noRate += noRate
+		x.noRateAt = max(x.noRateAt, received)
+	}
 }
 
 // advance returns the watermark at wall time now. An exporter that was silent

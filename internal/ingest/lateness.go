@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -33,20 +34,27 @@ const (
 // spread counts durations of the last hour in buckets of logarithmic width. Its
 // size is fixed. All clocks are arguments.
 type spread struct {
-	counts [spreadSlots][spreadBuckets]uint32
+	counts [spreadSlots]buckets
 	slot   [spreadSlots]int64 // number of the slot that the counts are of
 }
 
-// add counts one duration of a record that was received at a time.
-func (s *spread) add(d time.Duration, received int64) {
+// buckets are the counts of one slot. They stop at their maximum.
+type buckets [spreadBuckets]uint32
+
+// at returns the counts that records received at a time are added to.
+func (s *spread) at(received int64) *buckets {
 	n := received / spreadSlot
 	i := ((n % spreadSlots) + spreadSlots) % spreadSlots
 	if s.slot[i] != n {
-		s.slot[i], s.counts[i] = n, [spreadBuckets]uint32{}
+		s.slot[i], s.counts[i] = n, buckets{}
 	}
-	if c := &s.counts[i][spreadBucket(d)]; *c+1 != 0 {
-		*c++
-	}
+	return &s.counts[i]
+}
+
+// add counts the duration of n records.
+func (b *buckets) add(d time.Duration, n uint32) {
+	c := &b[spreadBucket(d)]
+	*c += min(n, math.MaxUint32-*c)
 }
 
 // high returns the duration that at most one record in latenessShare exceeds, as

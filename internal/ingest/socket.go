@@ -6,25 +6,46 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 )
 
 // socket is one receiving socket with its counters.
 type socket struct {
-	conn     *net.UDPConn
+	handle
 	protocol protocol
 	addr     netip.AddrPort
 	granted  int // receive buffer in bytes, 0 where it cannot be asked
 
-	datagrams, bytes, dropped, kernel, errors atomic.Uint64
-	lastKernel                                uint32
+	free *buffers
+
+	datagrams, bytes, dropped, errors atomic.Uint64
+	kernel                            dropCount
 }
 
-// read receives one datagram.
-func (s *socket) read(buf, oob []byte) (n, oobn int, from netip.AddrPort, err error) {
-	n, oobn, _, from, err = s.conn.ReadMsgUDPAddrPort(buf, oob)
-	return n, oobn, from, err
+// dropCount follows the count that the kernel keeps of the datagrams it dropped
+// at a socket: 32 bits that wrap, told in no strict order.
+type dropCount struct {
+	mu    sync.Mutex
+	last  uint32
+	total uint64
+}
+
+// observe takes a count that the kernel told.
+func (c *dropCount) observe(n uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if more := int32(n - c.last); more > 0 { //nolint:gosec // the wrap is meant
+		c.total += uint64(more)
+		c.last = n
+	}
+}
+
+func (c *dropCount) load() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.total
 }
 
 // Listen binds the sockets. Addresses with port 0 get a free one, which Addrs
@@ -71,10 +92,13 @@ func (u *UDP) bind(p protocol, address string) error {
 		if err != nil {
 			return fmt.Errorf("listen for %s on %s: %w", p, address, err)
 		}
-		s := &socket{conn: conn, protocol: p, granted: setReceiveBuffer(conn, u.c.ReceiveBuffer)}
+		s := &socket{protocol: p, free: &u.free}
 		if local, ok := conn.LocalAddr().(*net.UDPAddr); ok {
 			s.addr = local.AddrPort()
 			s.addr = netip.AddrPortFrom(s.addr.Addr().Unmap(), s.addr.Port())
+		}
+		if s.granted, err = s.open(conn, u.c.ReceiveBuffer); err != nil {
+			return fmt.Errorf("listen for %s on %s: %w", p, address, err)
 		}
 		u.sockets = append(u.sockets, s)
 		if host, port, err := net.SplitHostPort(address); err == nil && port == "0" {
@@ -116,7 +140,12 @@ func (u *UDP) Addrs() map[string][]netip.AddrPort {
 // Close closes the sockets. Run does it by itself; Close is for a source that
 // was bound and never ran. It may be called more than once.
 func (u *UDP) Close() {
+	u.closed.Store(true)
 	for _, s := range u.sockets {
-		_ = s.conn.Close() // a receiving socket has nothing to flush
+		s.wake()
+	}
+	for _, s := range u.sockets {
+		s.look() // the counts end with the socket
+		s.close()
 	}
 }

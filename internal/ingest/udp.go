@@ -55,23 +55,9 @@ const (
 )
 
 const (
-	// queueDatagrams and queueBytes bound what waits for one decoding
-	// goroutine: about 40 ms at 100,000 datagrams a second. The kernel's
-	// buffer holds the rest.
-	queueDatagrams = 4096
-	queueBytes     = 16 << 20
-	// pooledSize is the capacity of a pooled buffer: exporters keep below an
-	// Ethernet MTU; a longer datagram is allocated for itself.
-	pooledSize = 2048
 	// batchFlows and batchDatagrams end a batch; so does an empty queue.
-	batchFlows     = 1024
+	batchFlows     = 2048
 	batchDatagrams = 64
-	// When the run ends, what the kernel already holds is still read: a socket
-	// is drained once nothing came for drainPause, and given up after drainTime
-	// where senders go on.
-	drainPause = 20 * time.Millisecond
-	drainTime  = time.Second
-	maxUDP     = 65535
 )
 
 // protocol is what a socket expects.
@@ -100,9 +86,10 @@ type UDP struct {
 	c       UDPConfig
 	allowed atomic.Pointer[[]netip.Prefix]
 	seed    maphash.Seed
-	pool    sync.Pool
+	free    buffers
 	sockets []*socket
 	workers []*worker
+	closed  atomic.Bool
 
 	drops drops
 
@@ -119,14 +106,6 @@ type drops struct {
 	queue, exporter atomic.Uint64
 }
 
-// datagram is one received datagram on its way to a decoder.
-type datagram struct {
-	from     netip.Addr
-	received int64
-	protocol protocol
-	buf      []byte // capacity pooledSize, or a single large one
-}
-
 // NewUDP validates the configuration. It binds nothing: see Listen.
 func NewUDP(c UDPConfig) (*UDP, error) {
 	c = c.withDefaults()
@@ -138,7 +117,6 @@ func NewUDP(c UDPConfig) (*UDP, error) {
 		seed:      maphash.MakeSeed(),
 		exporters: newExporters(c.Lateness, c.Idle, c.Pane, c.MaxExporters),
 	}
-	u.pool.New = func() any { return &datagram{buf: make([]byte, 0, pooledSize)} }
 	u.SetExporters(c.Exporters)
 	for range c.Workers {
 		w, err := newWorker(c)
@@ -225,19 +203,6 @@ func (u *UDP) SetExporters(prefixes []netip.Prefix) {
 	u.allowed.Store(&p)
 }
 
-func (u *UDP) permitted(a netip.Addr) bool {
-	prefixes := *u.allowed.Load()
-	if len(prefixes) == 0 {
-		return true
-	}
-	for _, p := range prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
 // Run receives until ctx is done, then reads for a moment what the kernel still
 // holds, decodes and emits it, closes the sockets and returns the error of ctx.
 // It binds the sockets if Listen has not. emit is never called twice at once. A
@@ -264,13 +229,13 @@ func (u *UDP) Run(ctx context.Context, emit func(weir.Batch) error) error {
 	others.Go(func() {
 		<-inner.Done()
 		for _, s := range u.sockets {
-			_ = s.conn.SetReadDeadline(time.Now()) // wakes its receiver; a closed socket needs none
+			s.wake()
 		}
 	})
 	receivers.Wait() // ends only when inner is done
 	cancel()
 	for _, w := range u.workers {
-		close(w.in)
+		w.in.close()
 	}
 	decoders.Wait()
 	others.Wait()
@@ -310,79 +275,5 @@ func (u *UDP) watchSilence(ctx context.Context, emit func(weir.Batch) error, can
 			}
 			u.emitting.Unlock()
 		}
-	}
-}
-
-// receive only reads, and hands each datagram to the goroutine that decodes its
-// exporter; it never waits for one.
-func (u *UDP) receive(ctx context.Context, s *socket) {
-	buf, oob := make([]byte, maxUDP+1), make([]byte, 64)
-	var until time.Time // of draining, zero before
-	for {
-		if !until.IsZero() {
-			now := time.Now()
-			if now.After(until) || s.conn.SetReadDeadline(now.Add(drainPause)) != nil {
-				return
-			}
-		}
-		n, oobn, from, err := s.read(buf, oob)
-		if err != nil {
-			if !until.IsZero() || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			if ctx.Err() != nil {
-				until = time.Now().Add(drainTime)
-				continue
-			}
-			s.errors.Add(1)
-			select { // a lasting error must not take a core
-			case <-ctx.Done():
-			case <-time.After(10 * time.Millisecond):
-			}
-			continue
-		}
-		s.datagrams.Add(1)
-		s.bytes.Add(uint64(n)) //nolint:gosec // n is a length
-		if oobn > 0 {
-			s.overflow(oob[:oobn])
-		}
-		addr := from.Addr().Unmap().WithZone("")
-		if !u.permitted(addr) {
-			u.drops.exporter.Add(1)
-			continue
-		}
-		u.enqueue(s, addr, buf[:n])
-	}
-}
-
-// enqueue hands a datagram to the worker of its exporter, or drops and counts.
-func (u *UDP) enqueue(s *socket, from netip.Addr, b []byte) {
-	w := u.workers[0]
-	if len(u.workers) > 1 {
-		w = u.workers[maphash.Comparable(u.seed, from)%uint64(len(u.workers))]
-	}
-	if w.queued.Load() > queueBytes {
-		s.dropped.Add(1)
-		u.drops.queue.Add(1)
-		return
-	}
-	d, _ := u.pool.Get().(*datagram)
-	d.from, d.received, d.protocol = from, time.Now().UnixNano(), s.protocol
-	d.buf = append(d.buf[:0], b...)
-	w.queued.Add(int64(len(b)))
-	select {
-	case w.in <- d:
-	default:
-		w.queued.Add(-int64(len(b)))
-		s.dropped.Add(1)
-		u.drops.queue.Add(1)
-		u.release(d)
-	}
-}
-
-// release gives a datagram back to the pool, unless it is a large one.
-func (u *UDP) release(d *datagram) {
-	if cap(d.buf) == pooledSize {
-		u.pool.Put(d)
 	}
 }

@@ -37,6 +37,9 @@ type SocketStats struct {
 	QueueDropped  uint64 `json:"queueDropped"`
 	KernelDropped uint64 `json:"kernelDropped"`
 	Errors        uint64 `json:"errors"`
+	// Waiting are the bytes of the kernel's buffer that are taken, with what the
+	// kernel needs for itself: it may reach twice ReceiveBuffer. 0 where unknown.
+	Waiting int `json:"waiting"`
 }
 
 // ExporterStats are what is known of one sender. Times are Unix ns, 0 for none.
@@ -45,7 +48,10 @@ type ExporterStats struct {
 	Datagrams uint64     `json:"datagrams"`
 	Bytes     uint64     `json:"bytes"`
 	Flows     uint64     `json:"flows"`
-	LastSeen  int64      `json:"lastSeen"`
+	// QueueDropped are datagrams that found the queue full, of exporters that
+	// were known by then. They are not among Datagrams.
+	QueueDropped uint64 `json:"queueDropped"`
+	LastSeen     int64  `json:"lastSeen"`
 	// NewestEvent is the newest event time, Watermark that less the lateness.
 	NewestEvent int64 `json:"newestEvent"`
 	Watermark   int64 `json:"watermark"`
@@ -76,6 +82,7 @@ type UDPStats struct {
 	Sockets                 []SocketStats
 	Exporters               []ExporterStats // by address, at most MaxExporters
 	Forgotten               uint64          // exporters forgotten to make room
+	Waiting                 int             // datagrams in the queues before the decoders
 	Watermark               int64
 	NetFlow                 netflow.Stats
 	SFlow                   sflow.Stats
@@ -88,10 +95,11 @@ func (u *UDP) Stats() UDPStats {
 	var s UDPStats
 	var kernel uint64
 	for _, k := range u.sockets {
+		waiting := k.look()
 		x := SocketStats{
 			Protocol: k.protocol.String(), Address: k.addr, ReceiveBuffer: k.granted,
 			Datagrams: k.datagrams.Load(), Bytes: k.bytes.Load(), QueueDropped: k.dropped.Load(),
-			KernelDropped: k.kernel.Load(), Errors: k.errors.Load(),
+			KernelDropped: k.kernel.load(), Errors: k.errors.Load(), Waiting: waiting,
 		}
 		s.Datagrams += x.Datagrams
 		s.Bytes += x.Bytes
@@ -99,6 +107,7 @@ func (u *UDP) Stats() UDPStats {
 		s.Sockets = append(s.Sockets, x)
 	}
 	for _, w := range u.workers {
+		s.Waiting += w.in.waiting()
 		w.mu.Lock()
 		s.NetFlow = sum(s.NetFlow, w.netflow.Stats())
 		s.SFlow = sum(s.SFlow, w.sflow.Stats())
@@ -135,7 +144,7 @@ func (e *exporters) snapshot(now int64) []ExporterStats {
 	out := make([]ExporterStats, 0, len(e.m))
 	for a, x := range e.m {
 		st := ExporterStats{
-			Exporter: a, Datagrams: x.datagrams, Bytes: x.bytes, Flows: x.flows, LastSeen: x.heard,
+			Exporter: a, Datagrams: x.datagrams, Bytes: x.bytes, Flows: x.flows, QueueDropped: x.dropped, LastSeen: x.heard,
 			NewestEvent: x.newest, Skew: x.skew.median, ClockState: x.skew.verdict().String(),
 			Replaced: x.replaced, Idle: now-x.heard > int64(e.idle),
 			NoRate: x.noRate, NoRateAt: x.noRateAt, AdvisedLateness: x.advised(now),

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/weir-net/weir"
@@ -14,13 +13,13 @@ import (
 // worker decodes the datagrams of the exporters that hash to it. Its decoders
 // are its own; an exporter always reaches the same one, whatever the port.
 type worker struct {
-	in     chan *datagram
-	queued atomic.Int64 // bytes waiting
+	in *queue
 
 	mu sync.Mutex // guards the decoders against statistics
 	*decoders
 
-	flows []weir.Flow // of the batch being made
+	got   [batchDatagrams]*datagram // taken out of the queue, not yet decoded
+	flows []weir.Flow               // of the batch being made
 	parts []part
 }
 
@@ -46,27 +45,31 @@ func newWorker(c UDPConfig) (*worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("UDP source: %w", err)
 	}
-	return &worker{in: make(chan *datagram, queueDatagrams), decoders: d}, nil
+	return &worker{in: newQueue(n), decoders: d}, nil
 }
 
 // run decodes until the queue is closed and empty.
 func (w *worker) run(u *UDP, emit func(weir.Batch)) {
-	for d := range w.in {
-		w.mu.Lock()
-		for d != nil {
-			w.decode(d)
-			w.queued.Add(-int64(len(d.buf)))
-			u.release(d)
-			d = nil
-			if len(w.flows) < batchFlows && len(w.parts) < batchDatagrams {
-				select {
-				case d = <-w.in: // nil when closed
-				default:
+	for {
+		n := w.in.take(w.got[:])
+		if n == 0 {
+			return
+		}
+		for done := 0; done < n; {
+			w.mu.Lock()
+			from := done
+			for done < n && len(w.flows) < batchFlows && len(w.parts) < batchDatagrams {
+				w.decode(w.got[done])
+				done++
+				if done == n && n < len(w.got) {
+					n += w.in.more(w.got[n:])
 				}
 			}
+			w.mu.Unlock()
+			u.free.give(w.got[from:done])
+			w.flush(u, emit)
 		}
-		w.mu.Unlock()
-		w.flush(u, emit)
+		clear(w.got[:n])
 	}
 }
 
