@@ -160,6 +160,20 @@ func labelled(c *scenario.Case, o Offline) (*Detection, error) {
 	return NewDetection(o)
 }
 
+// NewScenario prepares a run with the resources, networks and indicators of a
+// scenario, without a judge, over the flows of source; nil for those that the
+// scenario makes itself. It starts nothing.
+func NewScenario(path string, o Offline, source weir.Source) (*Detection, error) {
+	_, _, d, err := scripted(path, o)
+	if err != nil {
+		return nil, err
+	}
+	if source != nil {
+		d.source = source
+	}
+	return d, nil
+}
+
 // scripted prepares the run of a scenario.
 func scripted(path string, o Offline) (*scenario.Case, *scenario.Scenario, *Detection, error) {
 	s, err := scenario.Load(path)
