@@ -24,8 +24,10 @@ const (
 // resources makes two.
 type Contact struct {
 	Resource *Resource
-	Own      netip.AddrPort
-	Peer     netip.AddrPort
+	// Key is the key of the resource, 0 where it was not worked out.
+	Key  uint64
+	Own  netip.AddrPort
+	Peer netip.AddrPort
 	// Start and End are event times.
 	Start, End int64
 	// Out counts own to peer, In counts peer to own.

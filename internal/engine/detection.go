@@ -287,13 +287,7 @@ func (r *FlowReader) Run(ctx context.Context, emit func(weir.Batch) error) error
 		return r.Files.Run(ctx, emit)
 	}
 	return r.Files.Run(ctx, func(b weir.Batch) error {
-		kept := b.Flows[:0]
-		for i := range b.Flows {
-			if f := b.Flows[i]; r.thin.flow(&f) {
-				kept = append(kept, f)
-			}
-		}
-		b.Flows = kept
+		b.Flows = r.thin.batch(b.Flows)
 		return emit(b)
 	})
 }

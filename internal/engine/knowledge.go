@@ -40,16 +40,6 @@ type knowledge struct {
 	maxAge time.Duration
 }
 
-// contacts appends the contacts of a flow, with the indicators of their ends.
-func (k *knowledge) contacts(f *weir.Flow, dst []weir.Contact) []weir.Contact {
-	dst = k.orienter.Contacts(f, dst)
-	for i := range dst {
-		dst[i].PeerIntel = k.intel.Lookup(dst[i].Peer.Addr())
-		dst[i].OwnIntel = k.intel.Lookup(dst[i].Own.Addr())
-	}
-	return dst
-}
-
 // LoadInventory reads inventory files; globs are expanded. An error is an
 // *InvalidError.
 func LoadInventory(patterns []string) (*inventory.Inventory, error) {

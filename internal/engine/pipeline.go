@@ -12,6 +12,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/alert"
 	"github.com/weir-net/weir/internal/detect"
+	"github.com/weir-net/weir/internal/inventory"
 )
 
 // change is an alert with what became of it.
@@ -40,7 +41,8 @@ type pipeline struct {
 	// rules are settings to take over at the next end of a pane.
 	rules atomic.Pointer[detect.Config]
 
-	scratch []weir.Contact
+	matches []inventory.Match // of the flows at work
+	scratch []weir.Contact    // of several shards, before they are told apart
 	report  func(change)
 	counts  counts
 }
@@ -75,42 +77,73 @@ func newPipeline(rules detect.Config, n int, know *knowledge, report func(change
 	return p, nil
 }
 
-// feed takes one batch. The batch may be reused afterwards.
+// feedAt is the number of flows that are worked off together: enough that the waits
+// for memory of one overlap with those of the others, and few enough that they stay
+// in the cache from stage to stage.
+const feedAt = 256
+
+// feed takes one batch. Its flows may change, and be reused afterwards.
 func (p *pipeline) feed(b weir.Batch) {
-	know := p.know.Load()
-	for i := range b.Flows {
-		f := &b.Flows[i]
-		p.counts.flows.Add(1)
-		if p.thin != nil && !p.thin.flow(f) {
-			continue
-		}
-		p.scratch = know.contacts(f, p.scratch[:0])
-		if len(p.scratch) == 0 {
-			p.counts.unprotected.Add(1)
-			continue
-		}
-		if p.begun && f.End < p.closed {
-			// Its pane is closed: nothing may still change in it, whichever shard
-			// it belongs to.
-			if f.End < p.inherited {
-				p.counts.older.Add(1)
-			} else {
-				p.counts.late.Add(1)
-			}
-			continue
-		}
-		p.newest.observe(f.Start)
-		p.counts.contacts.Add(uint64(len(p.scratch)))
-		for j := range p.scratch {
-			s := p.shards[p.shardOf(p.scratch[j].Resource.Key())]
-			s.queue = append(s.queue, p.scratch[j])
-		}
+	know, flows := p.know.Load(), b.Flows
+	p.counts.flows.Add(uint64(len(flows)))
+	if p.thin != nil {
+		flows = p.thin.batch(flows)
 	}
-	for _, s := range p.shards {
-		s.hand()
+	for len(flows) > 0 {
+		n := min(len(flows), feedAt)
+		p.take(know, flows[:n])
+		flows = flows[n:]
 	}
 	if b.Watermark != 0 {
 		p.advance(b.Watermark)
+	}
+}
+
+// take makes contacts of up to feedAt flows and hands them to the shards.
+func (p *pipeline) take(know *knowledge, flows []weir.Flow) {
+	p.matches = know.orienter.Match(flows, p.matches[:0])
+	late, older, unprotected := 0, 0, len(flows)-len(p.matches)
+	cs := p.scratch[:0]
+	for _, m := range p.matches {
+		f, n := &flows[m.Flow], len(cs)
+		cs = know.orienter.Matched(f, m, cs)
+		switch {
+		case len(cs) == n:
+			unprotected++
+		case !p.begun || f.End >= p.closed:
+			p.newest.observe(f.Start)
+		default:
+			// Its pane is closed: nothing may still change in it, whichever shard
+			// it belongs to.
+			if f.End < p.inherited {
+				older++
+			} else {
+				late++
+			}
+			cs = cs[:n]
+		}
+	}
+	know.intel.Fill(cs)
+	p.scratch = cs
+	if unprotected > 0 {
+		p.counts.unprotected.Add(uint64(unprotected))
+	}
+	if late > 0 {
+		p.counts.late.Add(uint64(late))
+	}
+	if older > 0 {
+		p.counts.older.Add(uint64(older))
+	}
+	if len(cs) == 0 {
+		return
+	}
+	p.counts.contacts.Add(uint64(len(cs)))
+	if len(p.shards) == 1 {
+		p.shards[0].detector.Observe(cs)
+		return
+	}
+	for i := range cs {
+		p.shards[p.shardOf(cs[i].Key)].put(&cs[i])
 	}
 }
 
@@ -148,7 +181,8 @@ func (p *pipeline) step(fn func(*shard)) {
 		var wg sync.WaitGroup
 		wg.Add(len(p.shards))
 		for _, s := range p.shards {
-			s.work <- func() { fn(s); wg.Done() }
+			s.hand()
+			s.work <- job{fn: func() { fn(s); wg.Done() }}
 		}
 		wg.Wait()
 	}
@@ -212,65 +246,6 @@ func mod(t, step int64) int64 {
 		r += step
 	}
 	return r
-}
-
-// shard is one detector, with a goroutine of its own where there are several.
-type shard struct {
-	detector *detect.Detector
-	queue    []weir.Contact
-	found    []weir.Finding
-	work     chan func()
-	free     chan []weir.Contact
-	done     sync.WaitGroup
-}
-
-// handAt is the number of contacts that a shard with a goroutine takes at once.
-const handAt = 512
-
-func (s *shard) start() {
-	s.work, s.free = make(chan func(), 8), make(chan []weir.Contact, 8)
-	s.done.Go(func() {
-		for fn := range s.work {
-			fn()
-		}
-	})
-}
-
-// hand passes the queue to the detector.
-func (s *shard) hand() {
-	if len(s.queue) == 0 {
-		return
-	}
-	if s.work == nil {
-		s.detector.Observe(s.queue)
-		clear(s.queue)
-		s.queue = s.queue[:0]
-		return
-	}
-	batch := s.queue
-	s.work <- func() {
-		s.detector.Observe(batch)
-		clear(batch)
-		select {
-		case s.free <- batch[:0]:
-		default:
-		}
-	}
-	select {
-	case s.queue = <-s.free:
-	default:
-		s.queue = make([]weir.Contact, 0, handAt)
-	}
-}
-
-func (s *shard) keep(f weir.Finding) { s.found = append(s.found, f) }
-
-func (s *shard) stop() {
-	if s.work != nil {
-		close(s.work)
-		s.done.Wait()
-		s.work = nil
-	}
 }
 
 func addStats(a, b detect.Stats) detect.Stats {

@@ -20,6 +20,17 @@ func newThinner(n uint32, seed uint64) *thinner {
 	return &thinner{n: n, rng: rand.New(rand.NewPCG(seed, 0x77656972))} //nolint:gosec // a simulation, not a secret
 }
 
+// batch thins flows in place and returns those of which something is left.
+func (t *thinner) batch(flows []weir.Flow) []weir.Flow {
+	kept := flows[:0]
+	for i := range flows {
+		if f := flows[i]; t.flow(&f) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
 // flow thins one flow in place and reports whether anything of it is left. A
 // flow without a count of packets counts as one packet.
 func (t *thinner) flow(f *weir.Flow) bool {

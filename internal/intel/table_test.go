@@ -167,6 +167,50 @@ func TestLookupNaive(t *testing.T) {
 	})
 }
 
+// TestFill holds that a batch gets the verdicts that Lookup gives for each address,
+// in all families and with what is no address, whatever stood there before.
+func TestFill(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		four, six := genIndicators(t)
+		var tables []*Table
+		for _, inds := range [][]weir.Indicator{four, six, append(slices.Clone(four), six...), nil} {
+			tables = append(tables, NewTable(inds))
+		}
+		tables = append(tables, nil)
+		addr := func() netip.AddrPort {
+			a := genAddr(t)
+			switch rapid.IntRange(0, 5).Draw(t, "family") {
+			case 0:
+				a = twin(a)
+			case 1:
+				a = netip.AddrFrom16(a.As16())
+			case 2:
+				a = netip.Addr{}
+			}
+			return netip.AddrPortFrom(a, 1)
+		}
+		cs := make([]weir.Contact, rapid.SampledFrom([]int{0, 1, 63, 64, 65, 130}).Draw(t, "contacts"))
+		for i := range cs {
+			if i < 20 { // what comes after is their like
+				cs[i].Peer, cs[i].Own = addr(), addr()
+			} else {
+				cs[i].Peer, cs[i].Own = cs[i%20].Own, cs[i*7%20].Peer
+			}
+		}
+		for _, table := range tables {
+			for i := range cs {
+				cs[i].PeerIntel, cs[i].OwnIntel = &weir.Verdict{}, &weir.Verdict{}
+			}
+			table.Fill(cs)
+			for i := range cs {
+				if c := &cs[i]; c.PeerIntel != table.Lookup(c.Peer.Addr()) || c.OwnIntel != table.Lookup(c.Own.Addr()) {
+					t.Fatalf("contact %d of %s with %s: %v and %v", i, c.Own.Addr(), c.Peer.Addr(), flat(c.OwnIntel), flat(c.PeerIntel))
+				}
+			}
+		}
+	})
+}
+
 func flat(v *weir.Verdict) (all []weir.Indicator) {
 	if v != nil {
 		for _, i := range v.Indicators {
@@ -262,6 +306,19 @@ func BenchmarkLookup(b *testing.B) {
 			}
 		})
 	}
+	cs := make([]weir.Contact, 1<<14)
+	for i := range cs {
+		cs[i].Peer, cs[i].Own = netip.AddrPortFrom(four[i], 443), netip.AddrPortFrom(netip.AddrFrom4([4]byte{20, 0, byte(i)}), 50000)
+	}
+	b.Run("fill", func(b *testing.B) { // both ends of a contact in one operation
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if i&255 == 0 {
+				at := i & (len(cs) - 1)
+				table.Fill(cs[at : at+256])
+			}
+		}
+	})
 	b.Run("build", func(b *testing.B) {
 		for b.Loop() {
 			NewTable(inds)

@@ -10,6 +10,7 @@ import (
 // allowTable answers whether a peer is on the allow list at a time. Every node
 // holds the latest end of itself and of all prefixes that cover it.
 type allowTable struct {
+	sieve sieve
 	table *bart.Fast[allowEntry]
 }
 
@@ -31,6 +32,7 @@ func newAllowTable(lists ...[]Allow) allowTable {
 			if have, ok := own[p]; !ok || have.until < e.until {
 				own[p] = e
 			}
+			t.sieve.add(p)
 			t.table.Insert(p, own[p])
 		}
 	}
@@ -49,6 +51,9 @@ func newAllowTable(lists ...[]Allow) allowTable {
 // Allowed reports whether the peer is on the allow list at an event time (Unix
 // ns), or is one of the documented sources of health probes.
 func (inv *Inventory) Allowed(peer netip.Addr, at int64) bool {
+	if !inv.allowed.sieve.may(peer) {
+		return false
+	}
 	e, ok := inv.allowed.table.Lookup(peer)
 	return ok && at < e.until
 }

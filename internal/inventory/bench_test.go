@@ -60,6 +60,33 @@ func BenchmarkContacts(b *testing.B) {
 	}
 }
 
+// BenchmarkBatch makes the contacts of 256 flows that come and go, in one operation.
+func BenchmarkBatch(b *testing.B) {
+	o := NewOrienter(benchInventory(b), DefaultServicePorts())
+	flows := make([]weir.Flow, 256)
+	for i := range flows {
+		flows[i] = flow("192.0.2.1:50000", "203.0.0.0:22", weir.SYN, 1)
+		f := &flows[i]
+		f.Dst = netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i * 151 >> 8 & 31), byte(i * 151)}), 22)
+		if i*7%11 < 5 {
+			f.Src, f.Dst, f.TCPFlags = f.Dst, f.Src, weir.SYN|weir.ACK
+		}
+	}
+	var matches []Match
+	var dst []weir.Contact
+	b.ReportAllocs()
+	for b.Loop() {
+		matches, dst = o.Match(flows, matches[:0]), dst[:0]
+		for _, m := range matches {
+			dst = o.Matched(&flows[m.Flow], m, dst)
+		}
+	}
+	if len(dst) != len(flows) {
+		b.Fatal(len(dst))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(flows)), "ns/flow")
+}
+
 // TestContactsAllocations holds that orientation does not allocate once the
 // resources of networks are there.
 func TestContactsAllocations(t *testing.T) {
@@ -69,5 +96,13 @@ func TestContactsAllocations(t *testing.T) {
 	dst := make([]weir.Contact, 0, 4)
 	if n := testing.AllocsPerRun(100, func() { dst = o.Contacts(&f, dst[:0]) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+	flows, matches := []weir.Flow{f, flow("192.0.2.1:1", "192.0.2.2:1", 0, 1)}, make([]Match, 0, 2)
+	if n := testing.AllocsPerRun(100, func() {
+		if matches = o.Match(flows, matches[:0]); len(matches) == 1 {
+			dst = o.Matched(&flows[0], matches[0], dst[:0])
+		}
+	}); n != 0 || len(dst) == 0 {
+		t.Errorf("%v allocations of a batch, %d contacts", n, len(dst))
 	}
 }

@@ -6,21 +6,21 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/gaissmai/bart"
 	weir "github.com/weir-net/weir"
 )
 
-// owner is what the index knows of an address or network.
+// owner is what the index knows of an address or network. It fills one cache line.
 type owner struct {
 	res *weir.Resource // nil for a network
 	net *Network       // nil for an exact address
+	key uint64         // of the resource
 	// listen are the ports that the inventory says are served here, as
 	// proto<<16|port, sorted.
 	listen []uint32
 	// pools are the pools that the owner of the address is a member of.
-	pools []poolRef
+	pools *[]poolRef
 	// private marks an address of PrivateAddresses; hasOwn tells that the owner
 	// has an address of Addresses.
 	private, hasOwn bool
@@ -31,6 +31,7 @@ type owner struct {
 // poolRef is one membership. Without ports every port is forwarded.
 type poolRef struct {
 	lb    *weir.Resource
+	key   uint64 // of lb
 	every bool
 	ports []uint16 // backend ports, sorted
 	// snat tells that members may speak to the internet by a front address.
@@ -47,9 +48,16 @@ func (p *poolRef) forwards(port uint16) bool {
 
 // listens reports whether the inventory names a listener.
 func (o *owner) listens(proto uint8, port uint16) bool {
+	if len(o.listen) == 0 {
+		return false
+	}
 	_, ok := slices.BinarySearch(o.listen, uint32(proto)<<16|uint32(port))
 	return ok
 }
+
+// plain reports whether nothing is odd about a flow with this owner at one end: it
+// makes one contact.
+func (o *owner) plain() bool { return !o.ambiguous && o.pools == nil }
 
 func (o *owner) tenant() string {
 	if o.res != nil {
@@ -60,71 +68,78 @@ func (o *owner) tenant() string {
 
 // memberOf reports whether the owner is in the pool of lb.
 func (o *owner) memberOf(lb *weir.Resource) bool {
-	for i := range o.pools {
-		if o.pools[i].lb == lb {
+	if o.pools == nil {
+		return false
+	}
+	for i := range *o.pools {
+		if (*o.pools)[i].lb == lb {
 			return true
 		}
 	}
 	return false
 }
 
-// index finds the owner of an address: a bitmap over the /16s (IPv4) and hashed
-// /32s (IPv6) in use turns away most foreign addresses, a prefix table decides.
+// index finds the owner of an address: a sieve turns away most foreign addresses,
+// hash tables know the exact ones, a prefix table the networks.
 type index struct {
-	table  bart.Fast[*owner]
-	v4, v6 [1024]uint64
-	v6wide bool // a prefix shorter than /32 makes the IPv6 bitmap useless
+	sieve  sieve
+	owners []owner // number 0 is nobody
+	four   exact4
+	six    exact6
+	nets   bart.Fast[uint32]
 }
 
-func slot4(a netip.Addr) uint32 {
-	b := a.As4()
-	return uint32(b[0])<<8 | uint32(b[1])
-}
-
-func slot6(a netip.Addr) uint32 {
-	b := a.As16()
-	hi := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	return hi * 0x9E3779B1 >> 16 // multiplicative hashing with the golden ratio (Knuth, TAOCP 6.4)
-}
-
-func (x *index) insert(p netip.Prefix, o *owner) {
-	x.table.Insert(p, o)
-	a := p.Addr()
-	if a.Is4() {
-		first, n := slot4(a), uint32(1)
-		if p.Bits() < 16 {
-			n = 1 << (16 - p.Bits())
-		}
-		for s := first; s < first+n; s++ {
-			x.v4[s>>6] |= 1 << (s & 63)
-		}
-		return
+// add gives an owner a number.
+func (x *index) add(o owner) uint32 {
+	if len(x.owners) == 0 {
+		x.owners = append(x.owners, owner{})
 	}
-	if p.Bits() < 32 {
-		x.v6wide = true
-		return
-	}
-	s := slot6(a)
-	x.v6[s>>6] |= 1 << (s & 63)
+	x.owners = append(x.owners, o)
+	return uint32(len(x.owners) - 1) //nolint:gosec // there are fewer addresses than that
 }
 
-func (x *index) find(a netip.Addr) *owner {
+// insert puts a prefix of the owner of that number into the index. An exact address
+// goes before every prefix.
+func (x *index) insert(p netip.Prefix, n uint32) {
+	x.sieve.add(p)
+	switch a := p.Addr(); {
+	case !p.IsSingleIP():
+		x.nets.Insert(p, n)
+	case a.Is4():
+		x.four.insert(bits4(a), n)
+	default:
+		x.six.insert(bits6(a), n)
+	}
+}
+
+// find returns the number of the owner of an address, 0 for none.
+func (x *index) find(a netip.Addr) uint32 {
+	if !x.sieve.may(a) {
+		return 0
+	}
+	return x.sifted(a)
+}
+
+// sifted is find for an address that passed the sieve.
+func (x *index) sifted(a netip.Addr) uint32 {
+	n := uint32(0)
 	if a.Is4() {
-		s := slot4(a)
-		if x.v4[s>>6]&(1<<(s&63)) == 0 {
-			return nil
-		}
+		n = x.four.find(bits4(a))
 	} else {
-		if !a.IsValid() {
-			return nil
-		}
-		s := slot6(a)
-		if !x.v6wide && x.v6[s>>6]&(1<<(s&63)) == 0 {
-			return nil
-		}
+		n = x.six.find(bits6(a))
 	}
-	o, _ := x.table.Lookup(a)
-	return o
+	if n == 0 && x.nets.Size() > 0 {
+		n, _ = x.nets.Lookup(a)
+	}
+	return n
+}
+
+// owner returns the owner of an address, nil for none.
+func (x *index) owner(a netip.Addr) *owner {
+	if n := x.find(a); n != 0 {
+		return &x.owners[n]
+	}
+	return nil
 }
 
 // indexBuilder fills the index of an inventory.
@@ -134,6 +149,15 @@ type indexBuilder struct {
 	listen    map[*weir.Resource][]uint32
 	member    map[*weir.Resource][]poolRef
 	names     []string // ids to suggest
+	// numbers are the owners of resources that nothing is odd about: one for all
+	// addresses of a kind.
+	numbers map[plainOwner]uint32
+}
+
+// plainOwner is a resource with the kind of its address.
+type plainOwner struct {
+	res     *weir.Resource
+	private bool
 }
 
 // maxSimilar bounds the ids that a misspelt one is compared with.
@@ -149,9 +173,10 @@ func (b *indexBuilder) similar(id string) string {
 
 func newIndexBuilder(inv *Inventory) *indexBuilder {
 	return &indexBuilder{
-		inv:    inv,
-		listen: make(map[*weir.Resource][]uint32),
-		member: make(map[*weir.Resource][]poolRef),
+		inv:     inv,
+		listen:  make(map[*weir.Resource][]uint32),
+		member:  make(map[*weir.Resource][]poolRef),
+		numbers: make(map[plainOwner]uint32),
 	}
 }
 
@@ -207,7 +232,7 @@ func (b *indexBuilder) pool(r *weir.Resource, byID map[string]*weir.Resource) {
 		k := idKey(r.Tenant, be.Resource)
 		e := refs[k]
 		if e == nil {
-			e = &entry{member: byID[k], ref: poolRef{lb: r, snat: translates(r)}}
+			e = &entry{member: byID[k], ref: poolRef{lb: r, key: r.Key(), snat: translates(r)}}
 			refs[k] = e
 			m := Member{ID: be.Resource}
 			if e.member != nil {
@@ -293,7 +318,7 @@ func (b *indexBuilder) networks(networks []Network) *bart.Table[*owner] {
 				}
 			}
 		}
-		b.inv.index.insert(p, o)
+		b.inv.index.insert(p, b.inv.index.add(*o))
 	}
 	return table
 }
@@ -341,8 +366,22 @@ func (b *indexBuilder) addresses(resources []*weir.Resource, nets *bart.Table[*o
 				}
 			}
 		}
-		b.inv.index.insert(p, o)
+		b.inv.index.insert(p, b.number(o))
 	}
+}
+
+// number returns the number of the owner of an exact address.
+func (b *indexBuilder) number(o *owner) uint32 {
+	if o.ambiguous {
+		return b.inv.index.add(*o)
+	}
+	k := plainOwner{o.res, o.private}
+	n, ok := b.numbers[k]
+	if !ok {
+		n = b.inv.index.add(*o)
+		b.numbers[k] = n
+	}
+	return n
 }
 
 // claimed decides who owns an address. Two resources of one tenant contradict each
@@ -352,7 +391,7 @@ func (b *indexBuilder) claimed(a netip.Addr, claims []claim, resources []*weir.R
 	first := claims[0]
 	r := resources[first.at]
 	o := &owner{
-		res: r, listen: b.listen[r], pools: b.sortedPools(r), private: first.private, hasOwn: len(r.Addresses) > 0,
+		res: r, key: r.Key(), listen: b.listen[r], pools: b.sortedPools(r), private: first.private, hasOwn: len(r.Addresses) > 0,
 	}
 	for _, c := range claims[1:] {
 		other := resources[c.at]
@@ -373,10 +412,14 @@ func (b *indexBuilder) claimed(a netip.Addr, claims []claim, resources []*weir.R
 	return o
 }
 
-func (b *indexBuilder) sortedPools(r *weir.Resource) []poolRef {
+// sortedPools returns the pools of a resource in order, nil for none.
+func (b *indexBuilder) sortedPools(r *weir.Resource) *[]poolRef {
 	refs := b.member[r]
+	if len(refs) == 0 {
+		return nil
+	}
 	slices.SortFunc(refs, func(a, b poolRef) int { return cmp.Compare(a.lb.ID, b.lb.ID) })
-	return refs
+	return &refs
 }
 
 // sharedSpace is the shared address space of carriers (RFC 6598).
@@ -386,82 +429,4 @@ func sharedSpace() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byt
 // independently of each other: RFC 1918, RFC 4193, RFC 6598, link-local.
 func overlapSpace(a netip.Addr) bool {
 	return a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsLoopback() || sharedSpace().Contains(a)
-}
-
-// Bounds of the cache of resources of networks: slots, and slots tried per address.
-const (
-	maxCacheSlots = 1 << 16
-	cacheWays     = 4
-)
-
-// resourceCache keeps the resources of networks that were made on demand. It is
-// lock-free and bounded: a newcomer replaces one of the few slots of its address.
-type resourceCache struct {
-	slots []atomic.Pointer[netResource]
-}
-
-type netResource struct {
-	res  weir.Resource
-	addr [1]netip.Addr
-}
-
-func newResourceCache(networks []Network) resourceCache {
-	if len(networks) == 0 {
-		return resourceCache{}
-	}
-	want := 0
-	for _, n := range networks {
-		host := n.Prefix.Addr().BitLen() - n.Prefix.Bits()
-		if host >= 16 {
-			want = maxCacheSlots
-			break
-		}
-		want = min(want+1<<host, maxCacheSlots)
-	}
-	size := cacheWays
-	for size < want {
-		size <<= 1
-	}
-	return resourceCache{slots: make([]atomic.Pointer[netResource], size)}
-}
-
-// cacheSlot spreads addresses; neighbours in one /16 never meet in a full table.
-func cacheSlot(a netip.Addr) uint64 {
-	if a.Is4() {
-		b := a.As4()
-		hi := uint64(b[0])<<8 | uint64(b[1])
-		return uint64(b[2])<<8 | uint64(b[3]) ^ hi*0x9E3779B97F4A7C15>>48
-	}
-	b := a.As16()
-	h := uint64(0xCBF29CE484222325)
-	for _, c := range b {
-		h = (h ^ uint64(c)) * 0x100000001B3 // FNV-1a
-	}
-	return h ^ h>>32
-}
-
-func (c *resourceCache) get(n *Network, a netip.Addr) *weir.Resource {
-	mask := uint64(len(c.slots) - 1) //nolint:gosec // there is at least one slot
-	first := cacheSlot(a)
-	victim := first & mask
-	for i := range uint64(cacheWays) {
-		s := (first + i) & mask
-		have := c.slots[s].Load()
-		if have == nil {
-			victim = s
-			break
-		}
-		if have.addr[0] == a {
-			return &have.res
-		}
-	}
-	name := a.String()
-	made := &netResource{res: weir.Resource{
-		ID: name, Name: name, Kind: n.Kind, Tenant: n.Tenant, Listeners: n.Listeners,
-		Roles: n.Roles, Tags: n.Tags, Since: n.Since,
-	}}
-	made.addr[0] = a
-	made.res.Addresses = made.addr[:]
-	c.slots[victim].Store(made)
-	return &made.res
 }

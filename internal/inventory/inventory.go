@@ -175,26 +175,28 @@ func (inv *Inventory) Lookup(addr netip.Addr) (*weir.Resource, weir.Leg) {
 	if addr.Is4In6() {
 		addr = addr.Unmap()
 	}
-	o := inv.index.find(addr)
+	o := inv.index.owner(addr)
 	if o == nil || o.ambiguous {
 		return nil, weir.FrontLeg
 	}
 	leg := weir.FrontLeg
-	if o.private && !o.hasOwn && len(o.pools) > 0 {
+	if o.private && !o.hasOwn && o.pools != nil {
 		leg = weir.BackLeg
 	}
-	return inv.resource(o, addr), leg
+	r, _ := inv.resource(o, addr)
+	return r, leg
 }
 
 // Ambiguous reports whether more than one tenant claims the address.
 func (inv *Inventory) Ambiguous(addr netip.Addr) bool {
-	o := inv.index.find(addr.Unmap())
+	o := inv.index.owner(addr.Unmap())
 	return o != nil && o.ambiguous
 }
 
-func (inv *Inventory) resource(o *owner, addr netip.Addr) *weir.Resource {
+// resource returns the resource of an address of the owner, and its key.
+func (inv *Inventory) resource(o *owner, addr netip.Addr) (*weir.Resource, uint64) {
 	if o.res != nil {
-		return o.res
+		return o.res, o.key
 	}
 	return inv.cache.get(o.net, addr)
 }

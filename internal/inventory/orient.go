@@ -2,41 +2,16 @@ package inventory
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	weir "github.com/weir-net/weir"
 )
 
-// Terms of the log-odds that the source of a record is the client. Source:
-// detection reference, section 4.1. The term of learnt listeners belongs to the
-// detectors; the term of the first-seen direction needs state and full packet
-// capture and is not used.
-const (
-	oddsExporter  = 4.0 // the exporter says so
-	oddsSYN       = 3.0 // SYN without ACK, or a single SYN+ACK from the server
-	oddsListener  = 2.0 // a listener that the inventory or the table knows
-	oddsService   = 1.5 // a service port on exactly one side
-	oddsEphemeral = 1.0 // a port from 32768 against one below 1024
-	oddsHighPort  = 0.5 // a port from 32768 against one below 32768
-	oddsReset     = 0.5 // a RST comes from the server
-)
-
-// decided is the magnitude of the log-odds from which a side is taken as the
-// client. Source: detection reference, section 4.1.
-const decided = 1.5
-
-// First ports of the two ranges of the ephemeral term.
-const (
-	ephemeralFrom = 32768
-	wellKnownEnd  = 1024
-)
-
-const protoSCTP = 132
-
 // Orienter turns flows into contacts. It is safe for concurrent use.
 type Orienter struct {
-	inv   *Inventory
-	ports *portBits
+	inv  *Inventory
+	odds *odds
 
 	self, ambiguous atomic.Uint64
 }
@@ -53,7 +28,7 @@ type Counts struct {
 // NewOrienter returns an orienter over one snapshot of the inventory and the
 // service table, which is copied.
 func NewOrienter(inv *Inventory, services ServicePorts) *Orienter {
-	return &Orienter{inv: inv, ports: compilePorts(services)}
+	return &Orienter{inv: inv, odds: compileOdds(services)}
 }
 
 // Counts returns what made no contact so far.
@@ -71,225 +46,196 @@ func (o *Orienter) Counts() Counts {
 // HasRevFlags its flags, which are those of both directions, stand in the counters
 // of the direction as exported. Intelligence is not filled in.
 func (o *Orienter) Contacts(f *weir.Flow, dst []weir.Contact) []weir.Contact {
-	src, sink := o.inv.index.find(f.Src.Addr()), o.inv.index.find(f.Dst.Addr())
-	if src == nil && sink == nil {
+	m := Match{src: o.inv.index.find(f.Src.Addr()), dst: o.inv.index.find(f.Dst.Addr())}
+	if m.src|m.dst == 0 {
 		return dst
 	}
-	return o.protected(f, src, sink, dst)
+	return o.Matched(f, m, dst)
 }
 
-func (o *Orienter) protected(f *weir.Flow, src, dstOwner *owner, dst []weir.Contact) []weir.Contact {
-	both := src != nil && dstOwner != nil // before the ambiguous ones go: they are ours too
-	if src != nil && src.ambiguous {
-		o.ambiguous.Add(1)
-		src = nil
-	}
-	if dstOwner != nil && dstOwner.ambiguous {
-		o.ambiguous.Add(1)
-		dstOwner = nil
-	}
-	if src == nil && dstOwner == nil {
-		return dst
-	}
-	var srcRes, dstRes *weir.Resource
-	if src != nil {
-		srcRes = o.inv.resource(src, f.Src.Addr())
-	}
-	if dstOwner != nil {
-		dstRes = o.inv.resource(dstOwner, f.Dst.Addr())
-	}
-	if srcRes != nil && srcRes == dstRes || src != nil && src == dstOwner && f.Src.Addr() == f.Dst.Addr() {
-		o.self.Add(1)
-		return dst
-	}
-	odds := o.logOdds(f, src, dstOwner)
-	first := len(dst)
-	if src != nil {
-		dst = o.end(f, true, odds, src, srcRes, dstOwner, dst)
-	}
-	if dstOwner != nil {
-		dst = o.end(f, false, -odds, dstOwner, dstRes, src, dst)
-	}
-	for i := first; i < len(dst); i++ {
-		dst[i].PeerIsOwn = both
+// Match is a flow of a batch with who owns its ends.
+type Match struct {
+	// Flow is the index of the flow in the batch.
+	Flow     uint32
+	src, dst uint32 // numbers of the owners, 0 for none
+	plain    bool   // one of them, of whom nothing is odd
+}
+
+// Match appends the flows of a batch that have a protected end, in order; the
+// others cost no more than looking up two addresses. Match and Matched together do
+// what Contacts does flow by flow, but wait for memory once and not at each.
+func (o *Orienter) Match(flows []weir.Flow, dst []Match) []Match {
+	x := &o.inv.index
+	for i := range flows {
+		f := &flows[i]
+		src, sink := x.sieve.may(f.Src.Addr()), x.sieve.may(f.Dst.Addr())
+		if !src && !sink {
+			continue
+		}
+		m := Match{Flow: uint32(i)}
+		if src && sink {
+			m.src, m.dst = x.sifted(f.Src.Addr()), x.sifted(f.Dst.Addr())
+		} else {
+			// No branch says which: half of all flows come and half go.
+			end := &f.Src
+			if sink {
+				end = &f.Dst
+			}
+			n := x.sifted(end.Addr())
+			m.src, m.dst = n, 0
+			if sink {
+				m.src, m.dst = 0, n
+			}
+		}
+		if m.src|m.dst == 0 {
+			continue
+		}
+		m.plain = (m.src == 0 || m.dst == 0) && x.owners[m.src|m.dst].plain()
+		dst = append(dst, m)
 	}
 	return dst
 }
 
-// end appends the contacts of one protected end.
-func (o *Orienter) end(f *weir.Flow, fromOwn bool, odds float64, own *owner, res *weir.Resource, peer *owner, dst []weir.Contact) []weir.Contact {
-	c := weir.Contact{
-		Resource: res, Own: f.Dst, Peer: f.Src, Start: f.Start, End: f.End,
-		LogOdds: float32(odds), Sampling: f.Sampling, SamplingSource: f.SamplingSource,
-		Proto: f.Proto, Known: f.Known &^ weir.IsEgress, Action: f.Action, Format: f.Format,
-		FromOwn: fromOwn, Exporter: f.Exporter, Domain: f.Domain, Interface: f.InputIf,
+// Matched appends the contacts of a flow that matched; see Contacts.
+func (o *Orienter) Matched(f *weir.Flow, m Match, dst []weir.Contact) []weir.Contact {
+	if m.plain {
+		dst, c := extend(dst)
+		own, fromOwn := &o.inv.index.owners[m.src|m.dst], m.src != 0
+		a := &f.Dst
+		if fromOwn {
+			a = &f.Src
+		}
+		c.Resource, c.Key = o.inv.resource(own, a.Addr())
+		o.fill(c, f, fromOwn, o.odds.ofOne(f, own, fromOwn))
+		return dst
 	}
-	out, in := &c.In, &c.Out // as exported, and reverse, of an incoming record
+	src, sink := o.end(m.src, f.Src.Addr()), o.end(m.dst, f.Dst.Addr())
+	if src.owner == nil && sink.owner == nil {
+		return dst
+	}
+	if src.res != nil && src.res == sink.res || src.owner != nil && src.owner == sink.owner && f.Src.Addr() == f.Dst.Addr() {
+		o.self.Add(1)
+		return dst
+	}
+	both := m.src != 0 && m.dst != 0 // the ambiguous ones too: they are ours as well
+	odds := o.odds.of(f, src.owner, sink.owner)
+	if src.owner != nil {
+		dst = o.contact(f, true, both, odds, &src, sink.owner, dst)
+	}
+	if sink.owner != nil {
+		dst = o.contact(f, false, both, -odds, &sink, src.owner, dst)
+	}
+	return dst
+}
+
+// end is one end of a flow that is protected.
+type end struct {
+	owner *owner
+	res   *weir.Resource
+	key   uint64 // of the resource
+}
+
+// end returns the end of the owner of that number: nobody for number 0, and for an
+// address that is ambiguous.
+func (o *Orienter) end(n uint32, a netip.Addr) end {
+	if n == 0 {
+		return end{}
+	}
+	own := &o.inv.index.owners[n]
+	if own.ambiguous {
+		o.ambiguous.Add(1)
+		return end{}
+	}
+	res, key := o.inv.resource(own, a)
+	return end{own, res, key}
+}
+
+// extend appends an empty contact and returns it.
+func extend(dst []weir.Contact) ([]weir.Contact, *weir.Contact) {
+	n := len(dst)
+	if n == cap(dst) {
+		dst = slices.Grow(dst, 1)
+	}
+	dst = dst[:n+1]
+	c := &dst[n]
+	*c = weir.Contact{} // it may be one that was used before
+	return dst, c
+}
+
+// fill puts a flow into an empty contact; odds are those of the own end being the
+// client.
+func (o *Orienter) fill(c *weir.Contact, f *weir.Flow, fromOwn bool, odds float64) {
+	own, peer, out, in, iface := &f.Dst, &f.Src, &c.In, &c.Out, f.InputIf
 	if fromOwn {
-		c.Own, c.Peer, c.Interface = f.Src, f.Dst, f.OutputIf
-		out, in = &c.Out, &c.In
+		own, peer, out, in, iface = &f.Src, &f.Dst, &c.Out, &c.In, f.OutputIf
 	}
-	*out = weir.Counters{Packets: f.Packets, Bytes: f.Bytes, Flags: f.TCPFlags}
+	c.Own, c.Peer, c.Interface = *own, *peer, iface
+	c.Start, c.End = f.Start, f.End
+	// As exported, and below the reverse.
+	out.Packets, out.Bytes, out.Flags = f.Packets, f.Bytes, f.TCPFlags
 	if f.Known.Has(weir.HasReverse) {
-		*in = weir.Counters{Packets: f.RevPackets, Bytes: f.RevBytes}
+		in.Packets, in.Bytes = f.RevPackets, f.RevBytes
 		if f.Known.Has(weir.HasRevFlags) {
 			in.Flags = f.RevTCPFlags
 		}
 	}
-	c.Allowed = o.inv.Allowed(c.Peer.Addr(), f.End)
+	c.LogOdds, c.Sampling, c.SamplingSource = float32(odds), f.Sampling, f.SamplingSource
+	c.Proto, c.Known, c.Action, c.Format = f.Proto, f.Known&^weir.IsEgress, f.Action, f.Format
+	c.FromOwn, c.Exporter, c.Domain = fromOwn, f.Exporter, f.Domain
+	c.Allowed = o.inv.Allowed(peer.Addr(), f.End)
+}
 
-	if peer != nil && (own.memberOf(peer.res) || peer.memberOf(own.res)) {
+// contact appends the contacts of one protected end.
+func (o *Orienter) contact(f *weir.Flow, fromOwn, both bool, odds float64, own *end, peer *owner, dst []weir.Contact) []weir.Contact {
+	first := len(dst)
+	dst, c := extend(dst)
+	c.Resource, c.Key, c.PeerIsOwn = own.res, own.key, both
+	o.fill(c, f, fromOwn, odds)
+	if peer != nil && (own.owner.memberOf(peer.res) || peer.memberOf(own.res)) {
 		c.Leg = weir.BackLeg
 		if peer.memberOf(own.res) {
 			c.Member = peer.res.ID
 		}
-		return append(dst, c)
+		return dst
 	}
-	if len(own.pools) == 0 || !own.private {
-		return append(dst, c)
+	if own.owner.pools == nil || !own.owner.private {
+		return dst
 	}
-	pooled := dst
-	if odds < decided && f.Known.Has(weir.HasPorts) && hasPorts(f.Proto) {
-		for i := range own.pools {
-			if p := &own.pools[i]; p.forwards(c.Own.Port()) {
-				back := c
-				back.Resource, back.Leg, back.Member = p.lb, weir.BackLeg, own.res.ID
-				pooled = append(pooled, back)
+	return o.pooled(*c, odds, own, peer, dst[:first])
+}
+
+// pooled appends the contacts of a member of a pool at its private address: c, where
+// it counts, and those of the balancers.
+func (o *Orienter) pooled(c weir.Contact, odds float64, own *end, peer *owner, dst []weir.Contact) []weir.Contact {
+	pools, before := *own.owner.pools, len(dst)
+	back := func(p *poolRef) {
+		b := c
+		b.Resource, b.Key, b.Leg, b.Member = p.lb, p.key, weir.BackLeg, own.res.ID
+		dst = append(dst, b)
+	}
+	if odds < decided && c.Known.Has(weir.HasPorts) && hasPorts(c.Proto) {
+		for i := range pools {
+			if pools[i].forwards(c.Own.Port()) {
+				back(&pools[i])
 			}
 		}
 	}
-	reached := len(pooled) > len(dst)
-	if !reached && odds > -decided && !own.hasOwn && (peer == nil || !peer.private) {
+	reached := len(dst) > before
+	if !reached && odds > -decided && !own.owner.hasOwn && (peer == nil || !peer.private) {
 		// What such a member opens itself may leave by the front address.
-		for i := range own.pools {
-			if p := &own.pools[i]; p.snat {
-				back := c
-				back.Resource, back.Leg, back.Member = p.lb, weir.BackLeg, own.res.ID
-				pooled = append(pooled, back)
+		for i := range pools {
+			if pools[i].snat {
+				back(&pools[i])
 			}
 		}
 	}
-	if !reached || own.hasOwn || privateOnly(f.Format) {
-		pooled = append(pooled, c)
+	if !reached || own.owner.hasOwn || privateOnly(c.Format) {
+		dst = append(dst, c)
 	}
-	return pooled
+	return dst
 }
 
 // privateOnly tells the formats that record the private address of a machine even
 // for traffic that came through a load balancer, so that the front leg is never
 // seen. Source: Microsoft Learn, "Virtual network flow logs".
 func privateOnly(f weir.Format) bool { return f == weir.FormatAzureVNet || f == weir.FormatAzureNSG }
-
-func hasPorts(proto uint8) bool {
-	return proto == weir.ProtoTCP || proto == weir.ProtoUDP || proto == protoSCTP
-}
-
-// logOdds sums the evidence that the source of the record is the client.
-func (o *Orienter) logOdds(f *weir.Flow, src, dst *owner) float64 {
-	var sum float64
-	switch f.Initiator {
-	case weir.InitiatorSrc:
-		sum += oddsExporter
-	case weir.InitiatorDst:
-		sum -= oddsExporter
-	case weir.InitiatorUnknown:
-	}
-	sum += flagOdds(f)
-	if f.Known.Has(weir.HasPorts) && !f.Known.Has(weir.IsFragment) && hasPorts(f.Proto) {
-		sum += o.portOdds(f.Proto, f.Src, f.Dst, src, dst)
-	}
-	return sum
-}
-
-// flagOdds is the evidence of the TCP flags. Both directions of a bidirectional
-// record are one piece of evidence, so together they weigh no more than one.
-func flagOdds(f *weir.Flow) float64 {
-	if f.Proto != weir.ProtoTCP || !f.Known.Has(weir.HasFlags) {
-		return 0
-	}
-	single := f.Format == weir.FormatSFlow || f.Known.Has(weir.HasPackets) && f.Packets == 1
-	if !f.Known.Has(weir.HasReverse) {
-		return segmentOdds(f.TCPFlags, single)
-	}
-	if !f.Known.Has(weir.HasRevFlags) {
-		// The flags are those of both directions: they can be told apart only
-		// when nothing came back.
-		if f.Known.Has(weir.HasPackets) && f.RevPackets == 0 {
-			return segmentOdds(f.TCPFlags, single)
-		}
-		return 0
-	}
-	revSingle := f.Known.Has(weir.HasPackets) && f.RevPackets == 1
-	sum := segmentOdds(f.TCPFlags, single) - segmentOdds(f.RevTCPFlags, revSingle)
-	return max(-oddsSYN, min(oddsSYN, sum))
-}
-
-// segmentOdds reads the flags of one direction. SYN and ACK together tell nothing
-// unless they are known to be of one packet. A RST answers from a closed port,
-// where it carries ACK as well (RFC 9293, section 3.10.7.1), so in one packet it
-// may.
-func segmentOdds(flags uint16, single bool) float64 {
-	const all = weir.FIN | weir.SYN | weir.RST | weir.PSH | weir.ACK
-	switch flags & all {
-	case weir.SYN | weir.ACK:
-		if single {
-			return -oddsSYN
-		}
-		return 0
-	case weir.RST:
-		return -oddsReset
-	case weir.RST | weir.ACK:
-		if single {
-			return -oddsReset
-		}
-		return 0
-	}
-	if flags&weir.SYN != 0 && flags&weir.ACK == 0 {
-		return oddsSYN
-	}
-	return 0
-}
-
-// portOdds is the evidence of the ports: the stronger of listener and service
-// port, for one fact must not count twice, and the ephemeral range. A port that is
-// the same on both sides tells nothing.
-func (o *Orienter) portOdds(proto uint8, src, dst netip.AddrPort, srcOwner, dstOwner *owner) float64 {
-	sp, dp := src.Port(), dst.Port()
-	if sp == dp || sp == 0 || dp == 0 {
-		return 0
-	}
-	srcService, dstService := o.ports.has(proto, sp), o.ports.has(proto, dp)
-	oneSided := srcService != dstService
-	srcListens := srcOwner != nil && (srcOwner.listens(proto, sp) || oneSided && srcService)
-	dstListens := dstOwner != nil && (dstOwner.listens(proto, dp) || oneSided && dstService)
-
-	var sum float64
-	switch {
-	case srcListens != dstListens:
-		sum = oddsListener
-		if srcListens {
-			sum = -sum
-		}
-	case srcListens: // both do
-	case oneSided:
-		sum = oddsService
-		if srcService {
-			sum = -sum
-		}
-	}
-	return sum + ephemeralOdds(sp, dp)
-}
-
-func ephemeralOdds(sp, dp uint16) float64 {
-	high, low, sign := sp, dp, 1.0
-	if dp > sp {
-		high, low, sign = dp, sp, -1.0
-	}
-	switch {
-	case high < ephemeralFrom || low >= ephemeralFrom:
-		return 0
-	case low < wellKnownEnd:
-		return sign * oddsEphemeral
-	}
-	return sign * oddsHighPort
-}

@@ -185,6 +185,7 @@ allow:
 	count := weir.Counters{Packets: 1, Bytes: 60, Flags: weir.SYN}
 	wantA.Resource, wantA.Own, wantA.Peer, wantA.Out, wantA.FromOwn, wantA.Interface, wantA.LogOdds = a, f.Src, f.Dst, count, true, 9, 6
 	wantB.Resource, wantB.Own, wantB.Peer, wantB.In, wantB.Interface, wantB.LogOdds = b, f.Dst, f.Src, count, 7, -6
+	wantA.Key, wantB.Key = a.Key(), b.Key()
 	if diff := cmp.Diff([]weir.Contact{wantA, wantB}, o.Contacts(&f, nil), cmpopts.EquateComparable(netip.AddrPort{}, netip.Addr{})); diff != "" {
 		t.Error(diff)
 	}

@@ -116,10 +116,13 @@ func DefaultServicePorts() ServicePorts {
 	return ports
 }
 
+// portSet has a bit for every port.
+type portSet [1024]uint64
+
+func (s *portSet) has(port uint16) bool { return s[port>>6]&(1<<(port&63)) != 0 }
+
 // portBits is a service table compiled to one bit per port.
-type portBits struct {
-	tcp, udp [1024]uint64
-}
+type portBits struct{ tcp, udp, none portSet }
 
 func compilePorts(ports ServicePorts) *portBits {
 	b := new(portBits)
@@ -134,12 +137,14 @@ func compilePorts(ports ServicePorts) *portBits {
 	return b
 }
 
-func (b *portBits) has(proto uint8, port uint16) bool {
-	switch proto {
-	case weir.ProtoTCP:
-		return b.tcp[port>>6]&(1<<(port&63)) != 0
-	case weir.ProtoUDP:
-		return b.udp[port>>6]&(1<<(port&63)) != 0
+// of returns the service ports of a protocol.
+func (b *portBits) of(proto uint8) *portSet {
+	s := &b.none
+	if proto == weir.ProtoUDP {
+		s = &b.udp
 	}
-	return false
+	if proto == weir.ProtoTCP {
+		s = &b.tcp
+	}
+	return s
 }

@@ -259,10 +259,73 @@ func TestTwins(t *testing.T) {
 			if twinPort(four[i].Own) != six[i].Own || four[i].LogOdds != six[i].LogOdds || four[i].Resource.Kind != six[i].Resource.Kind {
 				t.Fatalf("%+v\n%+v", four[i], six[i])
 			}
-			four[i].Own, four[i].Peer, four[i].Resource = six[i].Own, six[i].Peer, six[i].Resource
+			four[i].Own, four[i].Peer, four[i].Resource, four[i].Key = six[i].Own, six[i].Peer, six[i].Resource, six[i].Key
 		}
 		if diff := cmp.Diff(four, six, compareAddrs); diff != "" {
 			t.Fatal(diff)
+		}
+	})
+}
+
+// TestBatch: flows that are matched together make the same contacts as one by one,
+// whatever stood before where they are put, and each carries the key of its
+// resource.
+func TestBatch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := NewOrienter(genSpec(t).inventory(t), DefaultServicePorts())
+		flows := rapid.SliceOfN(rapid.Custom(genFlow), 0, 8).Draw(t, "flows")
+		var one, batch []weir.Contact
+		for i := range flows {
+			one = o.Contacts(&flows[i], one)
+		}
+		stale := weir.Counters{Packets: 99, Bytes: 99, Flags: 99}
+		dirty := make([]weir.Contact, 32)
+		for i := range dirty {
+			dirty[i] = weir.Contact{
+				Own: netip.MustParseAddrPort("192.0.2.9:9"), Out: stale, In: stale, LogOdds: 9, Sampling: 9, Known: 0xff, Action: weir.ActionDeny,
+				Leg: weir.BackLeg, Member: "stale", FromOwn: true, PeerIsOwn: true, Allowed: true, PeerIntel: &weir.Verdict{}, OwnIntel: &weir.Verdict{},
+			}
+		}
+		batch = dirty[:0]
+		for _, m := range o.Match(flows, nil) {
+			batch = o.Matched(&flows[m.Flow], m, batch)
+		}
+		if diff := cmp.Diff(one, batch, compareAddrs, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatal(diff)
+		}
+		for i := range batch {
+			if c := &batch[i]; c.LogOdds != one[i].LogOdds || c.Key != c.Resource.Key() {
+				t.Fatalf("log-odds %v, want %v; key %d of %q", c.LogOdds, one[i].LogOdds, c.Key, c.Resource.ID)
+			}
+		}
+	})
+}
+
+// TestExact compares the hash tables of addresses with maps, with addresses close to
+// each other and far apart.
+func TestExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var four exact4
+		var six exact6
+		want4, want6 := map[uint32]uint32{}, map[[2]uint64]uint32{}
+		addr := rapid.OneOf(rapid.Uint32Range(0, 40), rapid.Uint32())
+		for range rapid.IntRange(0, 100).Draw(t, "entries") {
+			a, n := addr.Draw(t, "addr"), rapid.Uint32Range(1, 9).Draw(t, "number")
+			four.insert(a, n)
+			want4[a] = n
+			k := [2]uint64{uint64(a) << 30, uint64(addr.Draw(t, "low"))}
+			six.insert(k, n)
+			want6[k] = n
+		}
+		for a := range uint32(64) {
+			if got := four.find(a); got != want4[a] {
+				t.Fatalf("%d is %d, want %d", a, got, want4[a])
+			}
+		}
+		for k, n := range want6 {
+			if got, other := six.find(k), six.find([2]uint64{k[0] + 1, k[1]}); got != n || other != want6[[2]uint64{k[0] + 1, k[1]}] {
+				t.Fatalf("%d is %d, want %d; its neighbour is %d", k, got, n, other)
+			}
 		}
 	})
 }
