@@ -24,12 +24,13 @@ GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)/govulncheck
 # that have goroutines.
 RACE := ./internal/ingest/... ./internal/engine/... ./internal/api/... ./internal/store/...
 
-.PHONY: help build demo test test-integration lint vulncheck fuzz bench quality mutations docs clean
+.PHONY: help build demo test test-integration lint vulncheck fuzz bench bench-go quality mutations docs clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: DEMO_EXIT=1 (demo ends by itself), FUZZTIME=60s, BENCH=regexp, BENCHTIME=1s, WEIR_DATA=directory,"
+	@echo "  Variables: DEMO_EXIT=1 (demo ends by itself), FUZZTIME=60s, BENCH=regexp, BENCHTIME=1s,"
+	@echo "  BENCHFLAGS='-rounds 9 -run pcap' or -write (see go run . -help in bench), WEIR_DATA=directory,"
 	@echo "  WEIR_QUALITY_SEEDS=1 (a quick make quality), WEIR_QUALITY_OUT=directory (writes the page there)"
 
 build: ## bin/weir, a static binary
@@ -60,6 +61,7 @@ lint: $(GOLANGCI) vulncheck ## gofmt, go vet, go mod tidy, golangci-lint, known 
 	$(GO) vet -tags integration ./integration/...
 	$(GO) mod tidy -diff
 	$(GOLANGCI) run
+	cd bench && $(GO) vet ./... && $(GO) mod tidy -diff && $(GOLANGCI) run
 
 vulncheck: $(GOVULNCHECK) ## known vulnerabilities in what the binary calls
 	@rc=0; out=$$($(GOVULNCHECK) ./... 2>&1) || rc=$$?; \
@@ -84,7 +86,10 @@ fuzz: ## every fuzz target for FUZZTIME
 	done < <(git ls-files --cached --others --exclude-standard '*_test.go' | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]*' | sed 's/func //'); \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi; echo "every fuzz target passed"
 
-bench: ## the benchmarks of all packages
+bench: ## measure Weir against other programs on the same bytes (a few minutes, 2 GB below .cache)
+	cd bench && $(GO) run . $(BENCHFLAGS)
+
+bench-go: ## the benchmarks of all packages
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) ./...
 
 quality: ## measure detection and write docs/reference/quality.md (half an hour or more)

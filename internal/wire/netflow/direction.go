@@ -92,7 +92,13 @@ func (d *Decoder) dropRepeated(s *domain, t *template, m *message, data []byte, 
 	n, at, size := 0, t.directionOff, t.directionLen
 	for i := range out {
 		// Nearly all records are of this kind, and cost no search.
-		known := load(data[at:at+size]) == directionIngress && recent.has(inputPort(&out[i]))
+		var direction uint64
+		if size == 1 {
+			direction = uint64(data[at])
+		} else {
+			direction = load(data[at : at+size])
+		}
+		known := direction == directionIngress && recent.has(inputPort(&out[i]))
 		at += stride
 		if !known && d.repeats(s, t, m, data[i*stride:], &out[i]) {
 			continue
@@ -111,7 +117,13 @@ func (d *Decoder) meters(s *domain, p port, now int64) {
 	if recent.has(p) {
 		return
 	}
-	seen, ok := s.ingress[p]
+	near := &s.near[p.nearPlace()]
+	seen, ok := near.seen, near.port == p
+	if !ok {
+		if seen, ok = s.ingress[p]; ok {
+			*near = nearPort{p, seen}
+		}
+	}
 	if ok && now-seen >= 0 && now-seen < ingressStep {
 		recent.add(p)
 		return
@@ -132,8 +144,24 @@ func (d *Decoder) meters(s *domain, p port, now int64) {
 		}
 	}
 	s.ingress[p] = now
+	*near = nearPort{p, now}
 	recent.add(p)
 }
+
+// nearPort is an entry of the map of a domain, held where it is found without a
+// search. Port 0, which the map never holds, marks an empty place.
+type nearPort struct {
+	port port
+	seen int64
+}
+
+const nearBits = 8
+
+// nearPorts are copies of entries of the map of a domain: each port has one
+// place, and what is there is what the map says.
+type nearPorts [1 << nearBits]nearPort
+
+func (p port) nearPlace() uint64 { return p.spread() >> (64 - nearBits) }
 
 // recentPorts are the ports whose proof was renewed in one step of time: a
 // small cache before the map of a domain, where each port has one place.
@@ -149,16 +177,18 @@ func (s *domain) recentPorts(now int64) *recentPorts {
 	step := now / ingressStep
 	switch {
 	case s.recent == nil:
-		s.recent = &recentPorts{step: step}
+		s.recent, s.near = &recentPorts{step: step}, new(nearPorts)
 	case s.recent.step != step:
 		*s.recent = recentPorts{step: step}
 	}
 	return s.recent
 }
 
-// place spreads the interfaces by the high bits of a product with the golden
+// spread spreads the interfaces over the high bits of a product with the golden
 // ratio (Knuth, The Art of Computer Programming, volume 3, section 6.4).
-func (p port) place() uint64 { return uint64(p) * 0x9e3779b97f4a7c15 >> (64 - recentBits) }
+func (p port) spread() uint64 { return uint64(p) * 0x9e3779b97f4a7c15 }
+
+func (p port) place() uint64 { return p.spread() >> (64 - recentBits) }
 
 // has and add hold no interface 0, which is that of an empty place.
 func (r *recentPorts) has(p port) bool { return r.ports[p.place()] == p && p > 1 }
@@ -189,13 +219,14 @@ func (d *Decoder) forgetPorts(s *domain, now int64) {
 			delete(s.ingress, p)
 		}
 	}
+	*s.near = nearPorts{}
 	d.ports += s.extraPorts()
 }
 
 // dropPorts forgets all ports of a domain.
 func (d *Decoder) dropPorts(s *domain) {
 	d.ports -= s.extraPorts()
-	s.ingress, s.recent, s.portsForgotten = nil, nil, 0
+	s.ingress, s.recent, s.near, s.portsForgotten = nil, nil, nil, 0
 }
 
 // ForgetInterfaces forgets which interfaces of an exporter meter on ingress. It

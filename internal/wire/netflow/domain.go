@@ -30,6 +30,7 @@ type domain struct {
 	// ingress is when the newest ingress record of a port was exported.
 	ingress        map[port]int64
 	recent         *recentPorts
+	near           *nearPorts
 	portsForgotten int64 // when stale ports were searched
 	egressRepeated uint64
 

@@ -51,6 +51,7 @@ const (
 	codeSelector
 	codeICMP
 	codeForwarding
+	codeForwarding1
 )
 
 // known sets what the template says about all its records, and drops reverse
@@ -153,7 +154,11 @@ func (t *template) emit(version uint16, win *[slots]field) {
 	t.emitSampling(win, add)
 	t.emitICMP(win, add)
 	if t.has[slotForwarding] {
-		add(makeOp(codeForwarding, win[slotForwarding]))
+		o := makeOp(codeForwarding, win[slotForwarding])
+		if o.len == 1 {
+			o.code = codeForwarding1
+		}
+		add(o)
 	}
 	plain(slotEvent, codeUint)
 	plain(slotBiflow, codeUint)

@@ -49,10 +49,15 @@ func (s *domain) exec(t *template, m *message, data []byte, stride int, out []we
 	base.Exporter, base.Domain, base.Format = s.key.exporter, s.key.domain, formatOf(m.version)
 	r := s.rateFor(m, t.has[slotSelector])
 	base.Sampling, base.SamplingSource = r.n, r.source
-	for i := range out {
-		out[i] = base
+	ops, at, ordered := t.ops, t.samplingAt, false
+	if k := t.plain; k != nil {
+		k.fill(m, data, stride, &base, out)
+		ops, at, ordered = k.rest, k.samplingAt, k.ordered
+	} else {
+		for i := range out {
+			out[i] = base
+		}
 	}
-	ops, at := t.ops, t.samplingAt
 	switch {
 	case m.forced != 0:
 		// The operator's word stands: what the records say of sampling is not
@@ -65,7 +70,9 @@ func (s *domain) exec(t *template, m *message, data []byte, stride int, out []we
 		ops = ops[at:]
 	}
 	s.run(ops, m, data, stride, out)
-	finish(t, m, out)
+	if !ordered {
+		finish(t, m, out)
+	}
 }
 
 // run is the decoder's inner loop: op by op, record by record. Each loop walks
@@ -201,6 +208,13 @@ func (s *domain) run(ops []op, m *message, data []byte, stride int, out []weir.F
 				assign(&out[i], o, load(data[at:at+int(o.len)]))
 				at += stride
 			}
+		case codeForwarding1:
+			for i := range out {
+				if data[at]>>6 == forwardingDropped {
+					out[i].Action = weir.ActionDeny
+				}
+				at += stride
+			}
 		case codeSelector:
 			s.bySelector(o, m, data, stride, out)
 		default:
@@ -210,6 +224,11 @@ func (s *domain) run(ops []op, m *message, data []byte, stride int, out []weir.F
 		}
 	}
 }
+
+// forwardingDropped is the status of a packet that was dropped: the two high
+// bits of the octet, RFC 7270, section 4.12. Forwarded says nothing of a
+// firewall.
+const forwardingDropped = 2
 
 // maxMillis and maxSeconds are the last times that fit in Unix ns (year 2262).
 const (
@@ -341,9 +360,7 @@ func special(f *weir.Flow, o *op, m *message, s *domain, b []byte) {
 	case codeICMP:
 		o.icmp(f, v, b)
 	case codeForwarding:
-		// The two high bits of the octet are the status, RFC 7270, section
-		// 4.12: 2 is dropped. Forwarded says nothing of a firewall.
-		if v>>6&3 == 2 {
+		if v>>6&3 == forwardingDropped {
 			f.Action = weir.ActionDeny
 		}
 	}

@@ -42,6 +42,7 @@ type template struct {
 	// least it can have.
 	length int
 	ops    []op
+	plain  *plain // reads some of ops at once, nil if it cannot
 	// ops[samplingAt:samplingAt+samplingOps] read the sampling rate.
 	samplingAt, samplingOps int
 	// steps and gathered are set with variable-length fields only: each record
@@ -130,6 +131,9 @@ func parseTemplate(version uint16, b []byte, scoped bool) (t *template, n int, r
 	if t != nil {
 		t.raw = bytes.Clone(b[:end])
 		t.size = templateOverhead + cap(t.raw) + cap(t.ops)*int(unsafe.Sizeof(op{})) + cap(t.steps)*int(unsafe.Sizeof(step{}))
+		if t.plain != nil {
+			t.size += int(unsafe.Sizeof(plain{})) + cap(t.plain.rest)*int(unsafe.Sizeof(op{}))
+		}
 	}
 	return t, end, reason
 }
@@ -203,6 +207,9 @@ func compile(version uint16, id uint16, specs []byte, scoped bool, scopes int) (
 	}
 	t.known(&win)
 	t.emit(version, &win)
+	if t.kind == kindFlow {
+		t.simplify()
+	}
 	return t, ""
 }
 

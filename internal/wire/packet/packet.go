@@ -157,6 +157,14 @@ const maxDepth = 16
 // overwrites all of h. The error is one of those of this package; h means
 // nothing then.
 func Parse(link Link, b []byte, h *Header) error {
+	if link == Ethernet && parseCommon(b, h) {
+		return nil
+	}
+	return parse(link, b, h)
+}
+
+// parse is the general way of Parse.
+func parse(link Link, b []byte, h *Header) error {
 	*h = Header{}
 	switch link {
 	case Ethernet:

@@ -1,9 +1,12 @@
 package packet
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -173,6 +176,62 @@ func TestLinkFromPcap(t *testing.T) {
 	}
 }
 
+// dirty is a header in which everything must be overwritten.
+func dirty() Header {
+	return Header{
+		Src: ap("203.0.113.9:9"), Dst: ap("[2001:db8::9]:9"), Payload: []byte{9}, Length: 9, Flags: 9, VLAN: 9, Proto: 9, TTL: 9,
+		ICMPType: 9, ICMPCode: 9, Fragment: true, MoreFragments: true, HasPorts: true, HasFlags: true,
+	}
+}
+
+// sameAsGeneral holds what Parse gave against the general way.
+func sameAsGeneral(t *testing.T, link Link, b []byte, h *Header, err error) {
+	t.Helper()
+	want := dirty()
+	if wantErr := parse(link, b, &want); !errors.Is(err, wantErr) || (err == nil) != (wantErr == nil) {
+		t.Fatalf("error %v, the general way gives %v: %x", err, wantErr, b)
+	}
+	if err != nil {
+		return
+	}
+	got := *h
+	if len(got.Payload) != len(want.Payload) || len(got.Payload) > 0 && &got.Payload[0] != &want.Payload[0] {
+		t.Fatalf("a payload of %d bytes, the general way gives another, of %d: %x", len(got.Payload), len(want.Payload), b)
+	}
+	got.Payload, want.Payload = nil, nil
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, the general way gives %+v: %x", got, want, b)
+	}
+}
+
+// TestCommonIsGeneral holds the short way for common packets against the
+// general one: cut anywhere, and with any byte of the headers changed.
+func TestCommonIsGeneral(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	common := 0
+	for range 3000 {
+		b := randomPacket(t, r)
+		for range 8 {
+			c := append(bytes.Clone(b), make([]byte, r.IntN(3)*r.IntN(30))...) // link padding
+			if r.IntN(2) == 0 {
+				c = c[:r.IntN(len(c)+1)]
+			}
+			if len(c) > 0 && r.IntN(4) > 0 {
+				c[r.IntN(min(len(c), 74))] = byte(r.UintN(256))
+			}
+			if h := dirty(); parseCommon(c, &h) {
+				common++
+			}
+			h := dirty()
+			err := Parse(Ethernet, c, &h)
+			sameAsGeneral(t, Ethernet, c, &h, err)
+		}
+	}
+	if common < 500 {
+		t.Errorf("only %d packets took the short way", common)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		eth + "0800" + ip4 + tcp,
@@ -185,8 +244,10 @@ func FuzzParse(f *testing.F) {
 	f.Add(uint8(PPP), unhex(f, "ff03 0281 000641ff"+ip4+tcp))
 	f.Add(uint8(RawIP), unhex(f, "6000 0000 000a 2c 3f"+addrs6+"11000009 00000001 c001"))
 	f.Fuzz(func(t *testing.T, link uint8, b []byte) {
-		var h Header
-		if err := Parse(Link(link), b, &h); err != nil {
+		h := dirty()
+		err := Parse(Link(link), b, &h)
+		sameAsGeneral(t, Link(link), b, &h, err)
+		if err != nil {
 			return
 		}
 		if !h.Src.Addr().IsValid() || !h.Dst.Addr().IsValid() || h.Src.Addr().Is4In6() || h.Dst.Addr().Is4In6() {

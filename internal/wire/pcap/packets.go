@@ -1,7 +1,6 @@
 package pcap
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -43,58 +42,117 @@ type Packet struct {
 
 // PacketReader reads the packets of a capture one after another.
 type PacketReader struct {
-	r       *bufio.Reader
+	in      window
 	started bool
-	next    func(*PacketReader, *Packet) error
+	classic bool // not pcapng, and no error yet
+	big     bool // numbers are big-endian
 	err     error
-	order   binary.ByteOrder
-	buf     []byte
 	last    int64
 
 	// Classic pcap.
-	linkType uint32
-	nano     bool
-	extra    int // further bytes in each record header
+	iface iface
+	nano  bool
+	extra int // further bytes in each record header
 
 	// pcapng.
 	interfaces []iface
 }
 
-// iface is one interface description of a pcapng section.
+// iface is what the packets of a classic capture, or of one interface
+// description of a pcapng section, have in common.
 type iface struct {
 	linkType uint32
+	link     packet.Link
+	linkOK   bool
 	snapLen  uint32
 	res      byte  // if_tsresol
 	offset   int64 // if_tsoffset in seconds
 }
 
+func newInterface(linkType uint32) iface {
+	i := iface{linkType: linkType, res: 6}
+	i.link, i.linkOK = packet.LinkFromPcap(linkType)
+	return i
+}
+
 // NewPacketReader returns a reader of r, which is not touched before the first
 // call of Next.
-func NewPacketReader(r io.Reader) *PacketReader {
-	return &PacketReader{r: bufio.NewReaderSize(r, 1<<16)}
-}
+func NewPacketReader(r io.Reader) *PacketReader { return &PacketReader{in: window{r: r}} }
+
+// NewPacketReaderBytes returns a reader of a capture that lies in memory. It
+// copies nothing: the data of packets are parts of b, which must not change
+// while they are in use.
+func NewPacketReaderBytes(b []byte) *PacketReader { return &PacketReader{in: window{b: b}} }
 
 // Next reads the next packet into p. It returns io.EOF at the clean end, an
 // error that wraps io.ErrUnexpectedEOF when the file is cut, and one that wraps
 // ErrFormat when it is damaged. An error stays.
 func (pr *PacketReader) Next(p *Packet) error {
-	if pr.err != nil {
-		return pr.err
-	}
-	if !pr.started {
-		pr.started = true
-		if pr.err = pr.start(); pr.err != nil {
-			return pr.err
+	// Nearly always it is the next record of a classic capture, and lies in the
+	// window as a whole.
+	if b := pr.in.rest(); pr.classic && len(b) >= recordHeader+longestExtra {
+		if size, n := recordHeader+pr.extra, int(pr.uint32(b[8:])); n <= maxPacket && n <= len(b)-size {
+			pr.in.at += size + n
+			pr.record(p, b)
+			p.Data = b[size : size+n]
+			return nil
 		}
 	}
-	pr.err = pr.next(pr, p)
+	return pr.slow(p)
+}
+
+// slow is Next for everything else.
+func (pr *PacketReader) slow(p *Packet) error {
+	if pr.err == nil && !pr.started {
+		pr.started = true
+		pr.err = pr.start()
+	}
 	if pr.err != nil {
+		pr.classic = false
 		return pr.err
 	}
-	pr.last = p.Time
-	p.Link, p.LinkOK = packet.LinkFromPcap(p.LinkType)
-	return nil
+	if pr.classic {
+		pr.err = pr.nextRecord(p)
+	} else {
+		pr.err = pr.nextBlock(p)
+	}
+	if pr.err != nil {
+		pr.classic = false
+	}
+	return pr.err
 }
+
+// uint32 reads a number in the byte order of the capture.
+func (pr *PacketReader) uint32(b []byte) uint32 {
+	v := binary.LittleEndian.Uint32(b)
+	if pr.big {
+		v = bits.ReverseBytes32(v)
+	}
+	return v
+}
+
+func (pr *PacketReader) uint16(b []byte) uint16 {
+	v := binary.LittleEndian.Uint16(b)
+	if pr.big {
+		v = bits.ReverseBytes16(v)
+	}
+	return v
+}
+
+func (pr *PacketReader) uint64(b []byte) uint64 {
+	v := binary.LittleEndian.Uint64(b)
+	if pr.big {
+		v = bits.ReverseBytes64(v)
+	}
+	return v
+}
+
+// recordHeader is the length of the header of a packet in a classic capture,
+// longestExtra what old systems put behind it.
+const (
+	recordHeader = 16
+	longestExtra = 8
+)
 
 // Magic numbers, draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.
 const (
@@ -110,7 +168,7 @@ const (
 )
 
 func (pr *PacketReader) start() error {
-	magic, err := pr.r.Peek(4)
+	magic, err := pr.in.peek(4)
 	if err != nil {
 		if errors.Is(err, io.EOF) && len(magic) == 0 {
 			return fmt.Errorf("%w: the file is empty", ErrFormat)
@@ -118,60 +176,69 @@ func (pr *PacketReader) start() error {
 		return cut("the magic number", err)
 	}
 	if binary.BigEndian.Uint32(magic) == blockSection {
-		pr.next = (*PacketReader).nextBlock
 		return nil
 	}
-	pr.next = (*PacketReader).nextRecord
-	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
-		switch order.Uint32(magic) {
+	known := false
+	for _, big := range []bool{false, true} {
+		if known {
+			break
+		}
+		pr.big = big
+		switch pr.uint32(magic) {
 		case magicMicro:
-			pr.order = order
+			known = true
 		case magicNano:
-			pr.order, pr.nano = order, true
+			known, pr.nano = true, true
 		case magicModified:
-			pr.order, pr.extra = order, 8
+			known, pr.extra = true, longestExtra
 		}
 	}
-	if pr.order == nil {
+	if !known {
 		return fmt.Errorf("%w: magic number %#x is neither pcap nor pcapng", ErrFormat, magic)
 	}
-	head, err := pr.bytes(24)
+	head, err := pr.in.next(24)
 	if err != nil {
 		return cut("the file header", err)
 	}
-	pr.linkType = pr.order.Uint32(head[20:]) & 0xffff // above are bits about checksums
+	pr.classic = true
+	pr.iface = newInterface(pr.uint32(head[20:]) & 0xffff) // above are bits about checksums
 	return nil
 }
 
 // nextRecord reads a record of a classic capture.
 func (pr *PacketReader) nextRecord(p *Packet) error {
-	head, err := pr.bytes(16 + pr.extra)
+	head, err := pr.in.next(recordHeader + pr.extra)
 	if err != nil {
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) && len(head) == 0 {
 			return io.EOF
 		}
 		return cut("a packet header", err)
 	}
-	frac := int64(pr.order.Uint32(head[4:]))
-	if !pr.nano {
-		frac *= 1000
-	}
-	p.Time = int64(pr.order.Uint32(head))*1e9 + frac
-	n := pr.order.Uint32(head[8:])
+	n := pr.uint32(head[8:])
+	pr.record(p, head)
 	if n > maxPacket {
 		return fmt.Errorf("%w: a packet of %d bytes", ErrFormat, n)
 	}
-	p.LinkType = pr.linkType
-	if p.Data, err = pr.bytes(int(n)); err != nil {
+	if p.Data, err = pr.in.next(int(n)); err != nil {
 		return cut("a packet", err)
 	}
 	return nil
 }
 
+// record sets what the header of a record and of the file tell of a packet.
+func (pr *PacketReader) record(p *Packet, head []byte) {
+	frac := int64(pr.uint32(head[4:]))
+	if !pr.nano {
+		frac *= 1000
+	}
+	p.Time = int64(pr.uint32(head))*1e9 + frac
+	p.LinkType, p.Link, p.LinkOK = pr.iface.linkType, pr.iface.link, pr.iface.linkOK
+}
+
 // nextBlock reads pcapng blocks up to the next packet.
 func (pr *PacketReader) nextBlock(p *Packet) error {
 	for {
-		head, err := pr.r.Peek(8)
+		head, err := pr.in.peek(8)
 		if err != nil {
 			if errors.Is(err, io.EOF) && len(head) == 0 {
 				return io.EOF
@@ -184,14 +251,14 @@ func (pr *PacketReader) nextBlock(p *Packet) error {
 			}
 			continue
 		}
-		kind, length := pr.order.Uint32(head), pr.order.Uint32(head[4:])
+		kind, length := pr.uint32(head), pr.uint32(head[4:])
 		if length < 12 || length%4 != 0 {
 			return fmt.Errorf("%w: a block of %d bytes", ErrFormat, length)
 		}
 		switch kind {
 		case blockIface, blockOldPkt, blockSimple, blockEnhanced:
 		default: // names, statistics, comments, secrets
-			if _, err := pr.r.Discard(int(length)); err != nil {
+			if err := pr.in.discard(int(length)); err != nil {
 				return cut("a block", err)
 			}
 			continue
@@ -199,7 +266,7 @@ func (pr *PacketReader) nextBlock(p *Packet) error {
 		if length > maxBlock {
 			return fmt.Errorf("%w: a block of %d bytes", ErrFormat, length)
 		}
-		b, err := pr.bytes(int(length))
+		b, err := pr.in.next(int(length))
 		if err != nil {
 			return cut("a block", err)
 		}
@@ -217,23 +284,23 @@ func (pr *PacketReader) nextBlock(p *Packet) error {
 // section reads a section header block. It sets the byte order and forgets the
 // interfaces of the section before.
 func (pr *PacketReader) section() error {
-	head, err := pr.r.Peek(12)
+	head, err := pr.in.peek(12)
 	if err != nil {
 		return cut("a section header", err)
 	}
 	switch uint32(magicSection) {
 	case binary.LittleEndian.Uint32(head[8:]):
-		pr.order = binary.LittleEndian
+		pr.big = false
 	case binary.BigEndian.Uint32(head[8:]):
-		pr.order = binary.BigEndian
+		pr.big = true
 	default:
 		return fmt.Errorf("%w: byte order magic %#x", ErrFormat, head[8:12])
 	}
-	length := pr.order.Uint32(head[4:])
+	length := pr.uint32(head[4:])
 	if length < 28 || length%4 != 0 || length > maxBlock {
 		return fmt.Errorf("%w: a section header of %d bytes", ErrFormat, length)
 	}
-	if _, err := pr.r.Discard(int(length)); err != nil {
+	if err := pr.in.discard(int(length)); err != nil {
 		return cut("a section header", err)
 	}
 	pr.interfaces = pr.interfaces[:0]
@@ -254,9 +321,10 @@ func (pr *PacketReader) addInterface(b []byte) error {
 	if len(pr.interfaces) == maxInterfaces {
 		return fmt.Errorf("%w: more than %d interfaces", ErrFormat, maxInterfaces)
 	}
-	i := iface{linkType: uint32(pr.order.Uint16(b)), snapLen: pr.order.Uint32(b[4:]), res: 6}
+	i := newInterface(uint32(pr.uint16(b)))
+	i.snapLen = pr.uint32(b[4:])
 	for b = b[8:]; len(b) >= 4; {
-		code, n := pr.order.Uint16(b), int(pr.order.Uint16(b[2:]))
+		code, n := pr.uint16(b), int(pr.uint16(b[2:]))
 		b = b[4:]
 		if code == optEnd || n > len(b) {
 			break
@@ -265,7 +333,7 @@ func (pr *PacketReader) addInterface(b []byte) error {
 		case code == optTSResol && n >= 1:
 			i.res = b[0]
 		case code == optTSOffset && n >= 8:
-			i.offset = int64(pr.order.Uint64(b)) //nolint:gosec // a signed number on the wire
+			i.offset = int64(pr.uint64(b)) //nolint:gosec // a signed number on the wire
 		}
 		b = b[min(len(b), (n+3)&^3):]
 	}
@@ -284,32 +352,33 @@ func (pr *PacketReader) blockPacket(kind uint32, b []byte, p *Packet) error {
 	}
 	switch kind {
 	case blockEnhanced:
-		id = pr.order.Uint32(b)
+		id = pr.uint32(b)
 	case blockOldPkt:
-		id = uint32(pr.order.Uint16(b))
+		id = uint32(pr.uint16(b))
 	}
 	if int64(id) >= int64(len(pr.interfaces)) {
 		return fmt.Errorf("%w: a packet of interface %d of %d", ErrFormat, id, len(pr.interfaces))
 	}
-	i := pr.interfaces[id]
+	i := &pr.interfaces[id]
 	n := uint32(0)
 	if kind == blockSimple {
 		p.Time = pr.last
-		n = pr.order.Uint32(b) // the original length, cut by the snap length
+		n = pr.uint32(b) // the original length, cut by the snap length
 		if i.snapLen > 0 {
 			n = min(n, i.snapLen)
 		}
 		n = uint32(min(int64(n), int64(len(b)-head))) //nolint:gosec // not negative, below maxBlock
 	} else {
-		p.Time = i.time(uint64(pr.order.Uint32(b[4:]))<<32 | uint64(pr.order.Uint32(b[8:])))
-		n = pr.order.Uint32(b[12:])
+		p.Time = i.time(uint64(pr.uint32(b[4:]))<<32 | uint64(pr.uint32(b[8:])))
+		n = pr.uint32(b[12:])
 	}
 	b = b[head:]
 	if int64(n) > int64(len(b)) || n > maxPacket {
 		return fmt.Errorf("%w: a packet of %d bytes in a block of %d", ErrFormat, n, len(b))
 	}
-	p.LinkType = i.linkType
+	p.LinkType, p.Link, p.LinkOK = i.linkType, i.link, i.linkOK
 	p.Data = b[:n]
+	pr.last = p.Time
 	return nil
 }
 
@@ -348,17 +417,6 @@ func (i *iface) time(ts uint64) int64 {
 		return math.MinInt64
 	}
 	return (s+i.offset)*1e9 + int64(nsec)
-}
-
-// bytes reads n bytes into the buffer of the reader. A clean end before the
-// first byte is io.EOF, a later one io.ErrUnexpectedEOF.
-func (pr *PacketReader) bytes(n int) ([]byte, error) {
-	if cap(pr.buf) < n {
-		pr.buf = make([]byte, max(n, 2048))
-	}
-	b := pr.buf[:n]
-	_, err := io.ReadFull(pr.r, b)
-	return b, err
 }
 
 // cut describes an input that ends, or fails, in the middle of something.

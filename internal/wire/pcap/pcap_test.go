@@ -423,5 +423,6 @@ func FuzzReader(f *testing.F) {
 		})
 		flows, _ := wiretest.ReadAll(r)
 		wiretest.Check(t, flows)
+		sameHoweverRead(t, b)
 	})
 }

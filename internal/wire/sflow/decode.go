@@ -21,6 +21,8 @@ type Decoder struct {
 
 	stats Stats
 	err   *Error // the first fault of the datagram at work
+
+	raw, told packet.Header // of the sample at work: from its packet, from its fields
 }
 
 // New returns a decoder with nothing learnt. It does not check c: see
@@ -158,6 +160,7 @@ func (d *Decoder) decode(from netip.Addr, received int64, b []byte, dst []weir.F
 		}
 		at = end
 	}
+	d.raw.Payload = nil // it points into the datagram
 	a.closeDatagram(dst[first:])
 	return dst
 }
@@ -187,63 +190,63 @@ func (d *Decoder) flowSample(g *datagram, expanded bool, b []byte, at int, dst [
 		in, out = compact(binary.BigEndian.Uint32(s[20:])), compact(binary.BigEndian.Uint32(s[24:]))
 		count = binary.BigEndian.Uint32(s[28:])
 	}
-	d.dropped(g.agent, source, drops)
+	if drops != 0 || len(g.agent.drops) != 0 {
+		d.dropped(g.agent, source, drops)
+	}
 	at += head
 
-	n := len(dst)
-	dst = slices.Grow(dst, 1)[:n+1]
-	f := &dst[n]
-	*f = weir.Flow{}
-	found, raw := false, false
+	var h *packet.Header // what the sample says of the packet
+	var length uint64    // of the IP packet
+	raw := false
 	var vlan uint16
 	for range count {
 		if len(b)-at < 8 {
 			d.fail(g.agent.key, at, ReasonRecord)
 			break
 		}
-		format, length := binary.BigEndian.Uint32(b[at:]), binary.BigEndian.Uint32(b[at+4:])
-		if uint64(length) > uint64(len(b)-at-8) { //nolint:gosec // the loop has seen at least 8 bytes
+		format, size := binary.BigEndian.Uint32(b[at:]), binary.BigEndian.Uint32(b[at+4:])
+		if uint64(size) > uint64(len(b)-at-8) { //nolint:gosec // the loop has seen at least 8 bytes
 			d.fail(g.agent.key, at, ReasonRecord)
 			break
 		}
 		at += 8
-		record := b[at : at+int(length)]
-		at += int(length)
+		record := b[at : at+int(size)]
+		at += int(size)
 		ok := true
 		switch {
 		case format == recordHeader && !raw:
 			// The packet itself is better than what an agent made of it.
-			var parsed bool
-			parsed, ok = rawHeader(f, record)
-			raw = raw || parsed
-			found = found || parsed
-		case format == recordIPv4 && !found:
-			ok = sampledIPv4(f, record)
-			found = ok
-		case format == recordIPv6 && !found:
-			ok = sampledIPv6(f, record)
-			found = ok
+			var n uint64
+			if n, raw, ok = rawHeader(&d.raw, record); raw {
+				h, length = &d.raw, n
+			}
+		case format == recordIPv4 && h == nil:
+			if ok = sampledIPv4(&d.told, record); ok {
+				h, length = &d.told, uint64(binary.BigEndian.Uint32(record))
+			}
+		case format == recordIPv6 && h == nil:
+			if ok = sampledIPv6(&d.told, record); ok {
+				h, length = &d.told, uint64(binary.BigEndian.Uint32(record))
+			}
 		case format == recordSwitch && len(record) >= 4:
 			vlan = uint16(binary.BigEndian.Uint32(record) & 0x0fff)
 		}
 		if !ok {
-			d.fail(g.agent.key, at-int(length), ReasonRecord)
+			d.fail(g.agent.key, at-int(size), ReasonRecord)
 		}
 	}
-	if !found {
+	if h == nil {
 		d.stats.SamplesWithoutAddresses++
-		return dst[:n]
+		return dst
 	}
+	n := len(dst)
+	dst = slices.Grow(dst, 1)[:n+1]
+	// Every field is set by itself: a literal would be built apart and copied.
+	f := &dst[n]
 	f.Start, f.End = g.received, g.received
-	f.Packets = 1
-	f.Known |= weir.HasPackets | weir.HasBytes
-	f.InputIf, f.OutputIf = in.index(), out.index()
-	f.Action = out.action()
-	f.Domain, f.Exporter = g.agent.key.sub, g.agent.key.addr
-	f.Format = weir.FormatSFlow
-	if f.VLAN == 0 {
-		f.VLAN = vlan
-	}
+	f.Src, f.Dst = h.Src, h.Dst
+	f.Packets, f.Bytes = 1, length
+	f.RevPackets, f.RevBytes = 0, 0
 	switch {
 	case g.forced != 0:
 		f.Sampling, f.SamplingSource = g.forced, weir.SamplingConfig
@@ -251,7 +254,29 @@ func (d *Decoder) flowSample(g *datagram, expanded bool, b []byte, at int, dst [
 		f.Sampling, f.SamplingSource = rate, weir.SamplingRecord
 	case g.configured != 0:
 		f.Sampling, f.SamplingSource = g.configured, weir.SamplingConfig
+	default:
+		f.Sampling, f.SamplingSource = 0, weir.SamplingUnknown
 	}
+	f.InputIf, f.OutputIf = in.index(), out.index()
+	f.Domain, f.Exporter = g.agent.key.sub, g.agent.key.addr
+	if f.VLAN = h.VLAN; f.VLAN == 0 {
+		f.VLAN = vlan
+	}
+	f.TCPFlags, f.RevTCPFlags = h.Flags, 0
+	f.Proto = h.Proto
+	known := weir.HasPackets | weir.HasBytes
+	if h.HasPorts {
+		known |= weir.HasPorts
+	}
+	if h.HasFlags {
+		known |= weir.HasFlags
+	}
+	if h.Fragment {
+		known |= weir.IsFragment
+	}
+	f.Known = known
+	f.Action, f.Initiator = out.action(), weir.InitiatorUnknown
+	f.Format = weir.FormatSFlow
 	return dst
 }
 
@@ -299,84 +324,66 @@ func link(protocol uint32) (packet.Link, bool) {
 }
 
 // rawHeader reads a record with the first bytes of the packet. parsed tells
-// that it has an IP header; ok is false when the record contradicts itself.
-func rawHeader(f *weir.Flow, b []byte) (parsed, ok bool) {
+// that it has an IP header; total is then the length of the IP packet. ok is
+// false when the record contradicts itself.
+func rawHeader(h *packet.Header, b []byte) (total uint64, parsed, ok bool) {
 	if len(b) < headerRecord {
-		return false, false
+		return 0, false, false
 	}
 	length := int(binary.BigEndian.Uint32(b[12:]))
 	if length > len(b)-headerRecord {
-		return false, false
+		return 0, false, false
 	}
 	l, known := link(binary.BigEndian.Uint32(b))
 	if !known {
-		return false, true
+		return 0, false, true
 	}
-	frame := b[headerRecord : headerRecord+length]
-	var h packet.Header
-	if packet.Parse(l, frame, &h) != nil {
-		return false, true
+	if packet.Parse(l, b[headerRecord:headerRecord+length], h) != nil {
+		return 0, false, true
 	}
-	f.Src, f.Dst, f.Proto, f.VLAN = h.Src, h.Dst, h.Proto, h.VLAN
-	f.Known = 0
-	f.TCPFlags = 0
-	if h.HasPorts {
-		f.Known |= weir.HasPorts
-	}
-	if h.HasFlags {
-		f.Known |= weir.HasFlags
-		f.TCPFlags = h.Flags
-	}
-	if h.Fragment {
-		f.Known |= weir.IsFragment
-	}
-	f.Bytes = uint64(h.Length) //nolint:gosec // not negative
 	// A packet that was cut, but whose IP packet seems to end within what is
 	// left, has no length in its header (segmentation offload): its length is
 	// that of the frame without what is not IP.
 	whole := int64(binary.BigEndian.Uint32(b[4:])) - int64(binary.BigEndian.Uint32(b[8:]))
 	if whole > int64(length) && h.Length <= length {
-		f.Bytes = uint64(whole - int64(length-h.Length)) //nolint:gosec // positive
+		return uint64(whole - int64(length-h.Length)), true, true //nolint:gosec // positive
 	}
-	return true, true
+	return uint64(h.Length), true, true //nolint:gosec // not negative
 }
 
 // sampledIPv4 reads a record with the fields of an IPv4 header.
-func sampledIPv4(f *weir.Flow, b []byte) bool {
+func sampledIPv4(h *packet.Header, b []byte) bool {
 	if len(b) < ipv4Record {
 		return false
 	}
-	sampledIP(f, b, netip.AddrFrom4([4]byte(b[8:12])), netip.AddrFrom4([4]byte(b[12:16])), b[16:28])
+	sampledIP(h, b, netip.AddrFrom4([4]byte(b[8:12])), netip.AddrFrom4([4]byte(b[12:16])), b[16:28])
 	return true
 }
 
 // sampledIPv6 reads a record with the fields of an IPv6 header.
-func sampledIPv6(f *weir.Flow, b []byte) bool {
+func sampledIPv6(h *packet.Header, b []byte) bool {
 	if len(b) < ipv6Record {
 		return false
 	}
-	sampledIP(f, b, netip.AddrFrom16([16]byte(b[8:24])).Unmap(), netip.AddrFrom16([16]byte(b[24:40])).Unmap(), b[40:52])
+	sampledIP(h, b, netip.AddrFrom16([16]byte(b[8:24])).Unmap(), netip.AddrFrom16([16]byte(b[24:40])).Unmap(), b[40:52])
 	return true
 }
 
-// sampledIP completes a flow from length and protocol in b, and ports and flags
-// in l4. Ports of zero on both sides are those of a fragment.
-func sampledIP(f *weir.Flow, b []byte, src, dst netip.Addr, l4 []byte) {
-	f.Bytes = uint64(binary.BigEndian.Uint32(b))
-	f.Proto = uint8(binary.BigEndian.Uint32(b[4:]))                                              //nolint:gosec // the number has 8 bits
+// sampledIP sets h from the protocol in b, and ports and flags in l4. Ports of
+// zero on both sides are those of a fragment.
+func sampledIP(h *packet.Header, b []byte, src, dst netip.Addr, l4 []byte) {
+	*h = packet.Header{Proto: uint8(binary.BigEndian.Uint32(b[4:]))}                             //nolint:gosec // the number has 8 bits
 	sport, dport := uint16(binary.BigEndian.Uint32(l4)), uint16(binary.BigEndian.Uint32(l4[4:])) //nolint:gosec // ports have 16 bits
-	switch f.Proto {
+	switch h.Proto {
 	case weir.ProtoTCP:
-		f.Known |= weir.HasFlags
-		f.TCPFlags = uint16(binary.BigEndian.Uint32(l4[8:])) & 0x0fff //nolint:gosec // 12 bits
+		h.HasFlags = true
+		h.Flags = uint16(binary.BigEndian.Uint32(l4[8:])) & 0x0fff //nolint:gosec // 12 bits
 		fallthrough
 	case weir.ProtoUDP, 33, 132, 136: // DCCP, SCTP, UDP-Lite
-		if sport|dport != 0 {
-			f.Known |= weir.HasPorts
-		}
+		h.HasPorts = sport|dport != 0
 	default:
 		// ICMP included: the record has no room for its type and code.
 		sport, dport = 0, 0
 	}
-	f.Src, f.Dst = netip.AddrPortFrom(src, sport), netip.AddrPortFrom(dst, dport)
+	h.Src, h.Dst = netip.AddrPortFrom(src, sport), netip.AddrPortFrom(dst, dport)
 }

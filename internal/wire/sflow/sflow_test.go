@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -376,8 +377,22 @@ func FuzzSFlow(f *testing.F) {
 		c := sflow.DefaultConfig()
 		c.MaxAgents, c.MaxSources = 2, 2
 		d := sflow.New(c)
-		for range 2 {
-			flows, err := d.Decode(sender, 7, b, nil)
+		var before []weir.Flow
+		for round := range 2 {
+			// The second time into flows in which everything must be overwritten.
+			dirty := make([]weir.Flow, round*8)
+			for i := range dirty {
+				p := netip.MustParseAddrPort("[2001:db8::9]:9")
+				dirty[i] = weir.Flow{
+					Start: 9, End: 9, Src: p, Dst: p, Packets: 9, Bytes: 9, RevPackets: 9, RevBytes: 9, Sampling: 9, InputIf: 9, OutputIf: 9, Domain: 9,
+					Exporter: p.Addr(), VLAN: 9, TCPFlags: 9, RevTCPFlags: 9, Proto: 9, Known: 255, SamplingSource: 5, Action: 2, Initiator: 2, Format: 9,
+				}
+			}
+			flows, err := d.Decode(sender, 7, b, dirty[:0])
+			if round == 1 && !slices.Equal(before, flows) {
+				t.Fatalf("%+v, before %+v", flows, before)
+			}
+			before = flows
 			var e *sflow.Error
 			if err != nil && !errors.As(err, &e) {
 				t.Fatalf("error of type %T", err)
