@@ -242,8 +242,11 @@ type Summary struct {
 	Flows, Unprotected, Contacts, Late uint64
 	Ambiguous, NoRate, Findings        uint64
 	// Older are flows older than the baseline that the run started from.
-	Older  uint64
-	Alerts int64
+	Older uint64
+	// Dropped are contacts that were not judged because the open panes filled
+	// detect.memory, or because their peer found no room there.
+	Dropped uint64
+	Alerts  int64
 }
 
 // Summary returns the numbers so far. It is safe for concurrent use.
@@ -252,7 +255,8 @@ func (d *Detection) Summary() Summary {
 	s := c.stats.Load()
 	return Summary{
 		Flows: c.flows.Load(), Unprotected: c.unprotected.Load(), Contacts: c.contacts.Load(), Late: c.late.Load(),
-		Ambiguous: s.Ambiguous, NoRate: s.NoRate, Findings: c.findings.Load(), Older: c.older.Load(), Alerts: d.Alerts(),
+		Ambiguous: s.Ambiguous, NoRate: s.NoRate, Findings: c.findings.Load(), Older: c.older.Load(),
+		Dropped: s.Dropped + s.Refused, Alerts: d.Alerts(),
 	}
 }
 
