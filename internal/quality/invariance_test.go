@@ -16,11 +16,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/alert"
@@ -46,8 +46,8 @@ import (
 // promises that no estimate is inflated, and of a second router with the same
 // packets that it counts for knowledge and not for traffic.
 //
-// A cell is generated once. Its flows go all ways at the same time, so that few
-// of them are in memory however many there are.
+// The flows of a cell go several ways while they are generated, so that few of them
+// are in memory however many there are.
 
 // way is how the flows of a cell reach the rules.
 type way struct {
@@ -325,35 +325,35 @@ func fanOut(t *testing.T, c *cell, text string, ways []*way) (*scenario.Scenario
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, c.name+".scn")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	s, err := scenario.Parse(path, text)
-	if err != nil {
+	if err := errors.Join(err, os.WriteFile(path, []byte(text), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	out, faults := make([]*history, len(ways)), make([]error, len(ways)+1)
-	in := make([]chan weir.Batch, len(ways))
-	var wg sync.WaitGroup
-	for i, w := range ways {
-		in[i] = make(chan weir.Batch, 4)
-		wg.Go(func() {
-			out[i], faults[i] = w.run(t.Context(), path, filepath.Join(dir, fmt.Sprint(i)), s.Exporter, in[i])
-		})
-	}
-	faults[len(ways)] = s.Flows().Run(t.Context(), func(b weir.Batch) error {
-		b.Flows = slices.Clone(b.Flows)
-		for _, ch := range in {
-			ch <- b
+	var out []*history
+	for list := range slices.Chunk(ways, 5) { // the state of each may be large
+		told, in := make([]*history, len(list)), make([]chan weir.Batch, len(list))
+		var running errgroup.Group
+		for i, w := range list {
+			in[i] = make(chan weir.Batch, 4)
+			running.Go(func() (err error) {
+				told[i], err = w.run(t.Context(), path, filepath.Join(dir, fmt.Sprint(len(out)+i)), s.Exporter, in[i])
+				return err
+			})
 		}
-		return nil
-	})
-	for _, ch := range in {
-		close(ch)
-	}
-	wg.Wait()
-	if err := errors.Join(faults...); err != nil {
-		t.Fatal(err)
+		fault := s.Flows().Run(t.Context(), func(b weir.Batch) error {
+			b.Flows = slices.Clone(b.Flows)
+			for _, ch := range in {
+				ch <- b
+			}
+			return nil
+		})
+		for _, ch := range in {
+			close(ch)
+		}
+		if err := errors.Join(fault, running.Wait()); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, told...)
 	}
 	return s, out
 }
