@@ -24,10 +24,10 @@ with a probability of 95 %: what is smaller may pass unseen, and silence says
 nothing about it. The numbers follow from the rules and their settings (--config,
 --set), not from traffic that was seen.
 
-Column "smallest" is for a service with a week of history, "new" for one that has
-just been met: on its first day, for windows of 24 hours under sampling on its
-first three, for outgoing logins to other services in its first week. A dash means
-that no number is found. With several rates a table has one column for each;
+Column "smallest" is for a service with a week of history, "young" for one in its
+first week, whose habits are not known yet, and "new" for one that has just been
+met: on its first day, for windows of 24 hours under sampling on its first three.
+A dash means that no number is found. With several rates a table has one column for each;
 -o wide or one --sampling shows why.`,
 		Example: "  weir power\n  weir power --sampling 4096\n  weir power --rule SSH_Incoming_BF_OneToOne --set detect.ssh.floor1h=60\n" +
 			"  weir power --sampling 1000 -o csv --columns rule,kind,window,smallest,unit",
@@ -130,6 +130,7 @@ func (a *app) powerList(rows []engine.Power, lang catalog.Lang) error {
 		{name: "sampling", text: func(r powerRow) string { return fmt.Sprintf("1:%d", r.Sampling) }},
 		{name: "window", text: func(r powerRow) string { return dash(r.Window) }},
 		{name: "smallest", text: func(r powerRow) string { return number(r.Smallest) }},
+		{name: "young", text: func(r powerRow) string { return number(r.Young) }},
 		{name: "new", text: func(r powerRow) string { return number(r.New) }},
 		{name: "unit", text: func(r powerRow) string { return powerUnit(r.Unit, lang) }},
 		{name: "perSecond", text: func(r powerRow) string { return number(r.PerSecond) }},

@@ -149,12 +149,18 @@ func truncatedSum(n uint32, k float64) []float64 {
 // shapeOf are the conditions that tell many short connections from few long
 // ones, section 3.3 and storm of section 7.1.
 type shapeOf struct {
-	rho      float64               // least D/X
-	marks    float64               // share of control marks among sampled packets
-	sessions float64               // least bound on sessions
-	share    float64               // least share of marks that is not ruled out
+	rho      float64 // least D/X
+	marks    float64 // share of control marks among sampled packets
+	sessions float64 // least bound on sessions
+	share    float64 // least share of marks that is not ruled out
+	n        uint32
+	k        float64
+	crowd    bool
+	syns     float64               // share of SYNs among the packets of a crowd
+	proof    float64               // connections so many times as long must be ruled out by the evidence itself
 	least    map[uint64]uint64     // unmarked, by packets
 	tails    map[[2]uint64]float64 // by packets and fewest marks
+	proofs   map[[2]uint64]float64 // likewise
 }
 
 func newShape(n uint32, k, marks float64, crowd bool) *shapeOf {
@@ -164,7 +170,7 @@ func newShape(n uint32, k, marks float64, crowd bool) *shapeOf {
 	}
 	return &shapeOf{
 		rho: stormShare * RhoExpected(n, k), marks: marks, sessions: stormSessions, share: math.Min(1, markShare*perLogin/k),
-		least: make(map[uint64]uint64), tails: make(map[[2]uint64]float64),
+		n: n, k: k, crowd: crowd, least: make(map[uint64]uint64), tails: make(map[[2]uint64]float64), proofs: make(map[[2]uint64]float64),
 	}
 }
 
@@ -176,6 +182,10 @@ const shapeMax = 400
 func (s *shapeOf) pass(d, x uint64, surplus float64) float64 {
 	if d < powerPorts || float64(d) < s.rho*float64(x) {
 		return 0
+	}
+	proven := 1.0
+	if s.proof > 0 {
+		proven = s.proven(d, x)
 	}
 	if x > shapeMax {
 		d, x = d*shapeMax/x, shapeMax
@@ -191,6 +201,32 @@ func (s *shapeOf) pass(d, x uint64, surplus float64) float64 {
 			v += binomial(float64(x), s.marks, float64(c))
 		}
 		s.tails[key] = v
+	}
+	// Both ask for marks: the stricter one decides.
+	return math.Min(v, proven)
+}
+
+// proven returns the probability that d distinct ports among x packets and their
+// marks show connections shorter than proof times the mean login.
+func (s *shapeOf) proven(d, x uint64) float64 {
+	e := Connections{N: s.n, Packets: x, Ports: d, Of: x, PerConnection: loginMarks}
+	share := s.marks
+	if s.crowd { // marks but SYNs, among packets but SYNs
+		e.Of -= uint64(s.syns * float64(x))
+		e.PerConnection--
+		share = e.PerConnection / (s.k - 1)
+	}
+	for e.Marks < e.Of && e.Odds(s.k, s.proof) < stormOdds {
+		e.Marks++
+	}
+	key := [2]uint64{e.Of, e.Marks}
+	v, ok := s.proofs[key]
+	if !ok {
+		v = 1
+		for c := range e.Marks {
+			v -= binomial(float64(e.Of), share, float64(c))
+		}
+		s.proofs[key] = v
 	}
 	return v
 }

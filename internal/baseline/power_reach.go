@@ -59,6 +59,9 @@ type PairPower struct {
 	// Sessions is the bound on sessions that stands for a storm, 0 for the 30 of
 	// section 3.3.
 	Sessions float64
+	// Proof is how many times as long the connections are that the evidence itself
+	// must rule out, 0 for none.
+	Proof float64
 	// Replies is the fewest sampled packets of the server that must show how long
 	// its answers are; 0 where the rule does not ask. A connection has one less
 	// than packets of the client.
@@ -124,6 +127,7 @@ func (p PairPower) shape() *shapeOf {
 	if p.Sessions > 0 {
 		s.sessions = p.Sessions
 	}
+	s.proof = p.Proof
 	return s
 }
 
@@ -183,6 +187,11 @@ type CrowdPower struct {
 	// guessing, where nothing is sampled one connection is none. Without Windows
 	// nothing was learnt.
 	Prior, Windows, Noise, NoisePackets float64
+	// Proof is as in PairPower.
+	Proof float64
+	// Hours is the number of hours with the busiest of which, rather than the mean,
+	// the number of peers is compared; 0 for none.
+	Hours float64
 }
 
 // Smallest returns the smallest number of peers that are found with a
@@ -201,6 +210,7 @@ func (p CrowdPower) Smallest() (peers float64, gate Gate) {
 	// The baseline of section 6.3, after Windows hours of the noise.
 	learnt := p.Windows * noise
 	expected := (learnt + 24*w*p.Prior) / ((p.Windows + 24) * w) * w
+	expected = math.Max(expected, busiest(noise, p.Hours))
 	least := leastSurprising(p.Surprise, 1/Dispersion(learnt, 0), expected)
 	surprise := func(u uint64) float64 { return Surprise(u, 1/Dispersion(learnt, 0), expected) }
 	if p.N == 1 {
@@ -228,6 +238,7 @@ func (p CrowdPower) Smallest() (peers float64, gate Gate) {
 	packets := p.Connections * p.K * in
 	marks := (p.Connections*loginMarks*in - syns) / (packets - syns)
 	shape := newShape(p.N, p.K, marks, true)
+	shape.proof, shape.syns = p.Proof, (p.Connections*in-syns)/(packets-syns)
 	c := newCompound(h, size)
 	rho := RhoExpected(p.N, p.K)
 	crowd := func(shaped bool) func(u, x uint64) float64 {
@@ -263,6 +274,15 @@ func (p CrowdPower) Smallest() (peers float64, gate Gate) {
 		gate = GatePeers
 	}
 	return peers, gate
+}
+
+// busiest is the 90 % quantile of the largest of so many Poisson numbers.
+func busiest(mean, hours float64) float64 {
+	m := uint64(0)
+	for hours > 0 && hours*PoissonTail(m+1, mean) > 0.1 {
+		m++
+	}
+	return float64(m)
 }
 
 // ScanPower is a scan of targets that stay silent, one in twenty of its targets

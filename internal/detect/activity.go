@@ -11,6 +11,8 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/beat"
+	"github.com/weir-net/weir/internal/detect/sample"
 	"github.com/weir-net/weir/internal/detect/service"
 	"github.com/weir-net/weir/internal/detect/tally"
 )
@@ -36,6 +38,8 @@ type activity struct {
 	Ref      uint32   // sampling at which Uniq is kept
 	Season   baseline.Season
 	First    int64
+	Peak     [2]uint64
+	Many     uint32 // bit i: many new destinations i days before the newest that was learnt
 }
 
 // ownRate is the history of a known peer: what it did in windows in which it
@@ -116,12 +120,15 @@ func (a *activity) add(d *Detector, r *resource, s *session) {
 	p.Last, p.Allowed, p.IsOwn, p.Intel = max(p.Last, c.End), c.Allowed, c.PeerIsOwn, c.PeerIntel
 	p.First = min(p.First, c.Start)
 	p.markDay(c.End)
+	if a.First == 0 {
+		a.First = c.End
+	}
+	if r.younger(c.End, d.cfg.LearnWarm) {
+		p.Clock.Add(c.Start)
+	}
 	a.Last = max(a.Last, c.End)
 	if c.Sampling > 0 {
 		a.Rate = c.Sampling
-	}
-	if a.First == 0 {
-		a.First = c.End
 	}
 	if _, ok := a.Own[c.Own.Addr()]; ok || len(a.Own) < maxOwn {
 		a.Own[c.Own.Addr()]++
@@ -141,7 +148,7 @@ func (a *activity) add(d *Detector, r *resource, s *session) {
 			sc.Series[i] += uint32(min(grown, 1<<31))
 		}
 		if h == hour && sc.Recs > busyRecords {
-			rec := evidenceOf(c)
+			rec := sample.Of(c)
 			p.keepRecord(rec, recordHash(&rec))
 		}
 	}
@@ -206,17 +213,6 @@ func (c *slotCounts) record(s *session, svc *service.Service) {
 	if !k.Has(weir.HasPackets) || svc.InRange(s.fwd.Packets) {
 		c.Within++
 	}
-}
-
-func evidenceOf(c *weir.Contact) weir.RecordEvidence {
-	e := weir.RecordEvidence{
-		Start: c.Start, End: c.End, Src: c.Own, Dst: c.Peer, Proto: c.Proto, Flags: c.Out.Flags,
-		Packets: c.Out.Packets, Bytes: c.Out.Bytes, Sampling: c.Sampling, Exporter: c.Exporter,
-	}
-	if !c.FromOwn {
-		e.Src, e.Dst, e.Flags, e.Packets, e.Bytes = c.Peer, c.Own, c.In.Flags, c.In.Packets, c.In.Bytes
-	}
-	return e
 }
 
 // recordHash orders records for the choice of samples: a function of the
@@ -368,6 +364,8 @@ func (a *activity) learn(d *Detector, r *resource, t int64) {
 			a.Uniq[h].UpdateIdle(idle, a.peerExposure(h, a.Rate, t-w), h.window(), t-w)
 			if h == hour {
 				a.Cusum = baseline.Cusum{}
+			} else {
+				a.Many <<= min(idle, controllerSpan)
 			}
 		}
 		a.Learnt[h] = t
@@ -444,7 +442,14 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 		// What has alarmed for long must be able to end.
 		a.Cusum.Level = math.Min(a.Cusum.Level, 2*baseline.CusumAlarm)
 	}
+	if h == day {
+		a.Many <<= 1
+	}
 	if r.teaches(a.aggregateKey(), t) {
+		a.Peak[h] = max(a.Peak[h], u)
+		if h == day && u >= controllerPeers {
+			a.Many |= 1
+		}
 		a.Uniq[h].Update(float64(u), e, h.window(), t, up)
 		a.Uniq[h].UpdateElasticity(u, once, h.window())
 		if h == hour {
@@ -476,6 +481,9 @@ func (a *activity) prune(r *resource, d *Detector, t int64) {
 	for k, p := range a.Pairs {
 		if p.regular(t) {
 			a.Regulars++
+		}
+		if !r.younger(t, d.cfg.LearnWarm) {
+			p.Clock = beat.Clock{}
 		}
 		idle := t - p.Last
 		once := bitsActive(p.Days) < 2 && !a.Key.Out && idle > int64(48*time.Hour)

@@ -3,6 +3,7 @@ package detect
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"time"
@@ -21,6 +22,9 @@ const (
 	spreadShare        = 0.5 // largest share of one peer
 	contactPeers       = 25  // new destinations on contact evidence alone, N = 1
 	aggregateQuiet     = 2 * time.Hour
+	controllerPeers    = 10 // new destinations of a day,
+	controllerDays     = 5  // on so many
+	controllerSpan     = 14 // of the last days
 )
 
 // peerPrior is the service prior of the number of peers, in events per hour of
@@ -86,8 +90,11 @@ type crowd struct {
 	all    []seen // every peer that may count, by key
 	auth   []seen // of these, the ones with login-like evidence
 	pooled tally.Tally
-	n      uint32
-	exact  bool
+	// answers are those to all peers, whether client packets of theirs were sampled
+	// or not.
+	answers, bytes uint64
+	n              uint32
+	exact          bool
 }
 
 // ordinary reports whether a peer is no part of a crowd: a regular peer is only
@@ -106,6 +113,9 @@ func (a *activity) gather(d *Detector, h horizon, t int64) (c crowd, ok bool) {
 			continue
 		}
 		w, active := p.window(h, last)
+		if !a.Key.Out || p.First >= from {
+			c.answers, c.bytes = c.answers+w.Xr, c.bytes+w.Br
+		}
 		if !active || w.Recs == 0 {
 			continue
 		}
@@ -163,6 +173,11 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 		// more peers a day than in its hours taken one by one.
 		expected = math.Max(expected, day.hours()*a.Uniq[hour].Mean(prior)*a.peerExposure(hour, c.n, t))
 	}
+	if !a.Key.Out && r.younger(t, d.cfg.LearnWarm) {
+		// The course of a day is not known yet: no hour is compared with less than the
+		// busiest one.
+		expected = math.Max(expected, float64(a.Peak[h]))
+	}
 	surprise := func(y uint64) float64 { return baseline.Surprise(y, shape, expected) }
 	s := surprise(u)
 	r.observe(d, a.aggregateKey(), t-int64(h.window()), s)
@@ -180,6 +195,12 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 		if !a.storm(pool, fam.floor(h), g) || a.scanlike(r, pool) || !a.sizeFits(pool) {
 			return nil
 		}
+		if !c.exact && (r.younger(t, d.cfg.LearnWarm) || a.controller()) {
+			pool.c.Xr, pool.c.Br = c.answers, c.bytes
+			if !a.shown(pool, a.longer(r.younger(t, d.cfg.LearnCold))) || !a.answersFit(pool) {
+				return nil
+			}
+		}
 	}
 	m := fam.floor(h)
 	if medianLower(members) >= signatureFactor*m {
@@ -188,7 +209,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	f := a.aggregateFinding(r, typ, h, t, members, &c, m)
 	f.Count, f.Observed = u, float64(u)
 	f.Expected = expected
-	f.Threshold = float64(smallestCount(u, need, surprise))
+	f.Threshold = float64(baseline.SmallestCount(u, need, surprise))
 	f.Floor = float64(fam.MinPeers)
 	f.Surprise = s
 	f.Confidence = a.crowdConfidence(&c, s, contact)
@@ -212,18 +233,21 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 	return func(s seen) bool { return in[s.p.Key] && s.lower < signatureFactor*m }
 }
 
-// smallestCount finds the smallest count whose surprise reaches need, at most y.
-func smallestCount(y uint64, need float64, surprise func(uint64) float64) uint64 {
-	lo, hi := uint64(0), y
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if surprise(mid) >= need {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
+// longer is how many times as long as a login the connections are from which a
+// crowd must be told: those of sessions; those of automation where its habits are
+// not known at all, on the first day of a service, and of a machine that logs in
+// to many.
+func (a *activity) longer(cold bool) float64 {
+	if a.svc.Family == service.SSH && (cold || a.Key.Out) {
+		return automation
 	}
-	return lo
+	return sessions
+}
+
+// controller reports whether a machine logs in to many new destinations as a
+// habit: on five of the last 14 days to ten of them (section 8.11).
+func (a *activity) controller() bool {
+	return a.Key.Out && bits.OnesCount32(a.Many&(1<<controllerSpan-1)) >= controllerDays
 }
 
 // pool judges all members together, as if they were one peer.

@@ -29,16 +29,6 @@ const (
 	blockQuiet    = 24 * time.Hour
 )
 
-// blockPort reports whether a port is one of management or data, for which an
-// allow set makes sense; never web, mail or DNS.
-func blockPort(p uint16) bool {
-	switch p {
-	case 22, 3389, 5985, 5986, 1433, 3306, 5432, 1521, 445, 135, 139, 23, 161, 389, 636, 2049, 5900, 6379, 9200, 11211, 27017, 2222:
-		return true
-	}
-	return false
-}
-
 // regularPeer is one member of an allow set.
 type regularPeer struct {
 	Days    uint32 // distinct days, saturating
@@ -86,7 +76,7 @@ func (b *blockState) roll(t int64) {
 
 // add notes an incoming session for the allow set of its port.
 func (b *blockState) add(s *session, start int64) {
-	if !blockPort(s.server) || !s.hasFwd {
+	if !service.Managed(s.server) || !s.hasFwd {
 		return
 	}
 	k := service.Port{Proto: s.c.Proto, Port: s.server}

@@ -56,7 +56,7 @@ func (a *activity) samplingOf(s *seen) weir.Sampling {
 		set(n*float64(y), n*lo, n*hi)
 	case s.n < smallN && s.c.Has(weir.HasFlags) && !s.c.Joined:
 		est := baseline.C2(s.n, s.c.Recs, s.c.SynRec)
-		sd := secondMomentSD(s.n, a.svc.K) * math.Sqrt(est)
+		sd := baseline.SecondMomentSD(s.n, a.svc.K) * math.Sqrt(est)
 		set(est, est-1.96*sd, est+1.96*sd)
 	default:
 		lo, hi := baseline.PoissonInterval95(s.c.Xf)
@@ -64,15 +64,6 @@ func (a *activity) samplingOf(s *seen) weir.Sampling {
 		set(baseline.CPkt(s.n, s.c.Xf, a.svc.K), n*lo/a.svc.K, n*hi/a.svc.K)
 	}
 	return out
-}
-
-// secondMomentSD is the standard deviation of Duffield's second estimator for
-// one connection of k packets (reference values, section 1).
-func secondMomentSD(n uint32, k float64) float64 {
-	p := 1 / float64(n)
-	syn := p * math.Pow(1-p, k-1)
-	m2 := float64(n)*float64(n)*syn + (1 - math.Pow(1-p, k) - syn)
-	return math.Sqrt(math.Max(m2-1, 0))
 }
 
 // quiet returns the quiet time that ends an episode, longer where sampling is

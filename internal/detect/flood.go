@@ -56,16 +56,6 @@ const (
 	carpetShare     = 0.5
 )
 
-// reflectorPort reports whether an own UDP port is one that amplifies
-// (TA14-017A, and the classes named in section 8.5).
-func reflectorPort(p uint16) bool {
-	switch p {
-	case 17, 19, 53, 111, 123, 137, 161, 389, 1900, 3702, 5353, 11211, 27015:
-		return true
-	}
-	return false
-}
-
 // volume is what one destination got and gave in one pane.
 type volume struct {
 	Out, Bytes, TCP, In, InBytes uint64
@@ -154,7 +144,7 @@ func floodClassOf(c *weir.Contact) (floodClass, uint64) {
 		}
 		syn, _ := s.marks()
 		return floodSYN, syn
-	case c.Proto == weir.ProtoUDP && reflectorPort(c.Own.Port()) && c.Peer.Port() != c.Own.Port():
+	case c.Proto == weir.ProtoUDP && service.Reflector(c.Own.Port()) && c.Peer.Port() != c.Own.Port():
 		return floodReflector, n
 	case c.Proto == weir.ProtoUDP:
 		return floodUDP, n

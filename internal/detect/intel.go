@@ -215,7 +215,7 @@ func (p *sighting) note(c *weir.Contact, ses *session) {
 			p.answered += out
 		}
 	}
-	rec := evidenceOf(c)
+	rec := sample.Of(c)
 	p.records = sample.Keep(p.records, rec, recordHash(&rec))
 }
 

@@ -28,16 +28,21 @@ const (
 	genericServerLen = 140 // bytes, outgoing guessing at other services
 	sshServerLen     = 350 // bytes; failing logins answer with 124 to 216, and a key exchange may add 1.5 kB
 	fewReplies       = 8
-	paddedAdd        = 2   // to the surprise needed of logins with long packets
-	sqlBlindS        = 6   // surprise needed when server lengths are not seen
-	pairThreshold    = 5   // S_a
-	signatureFactor  = 10  // M_sig = 10*M
-	coldFactor       = 3   // floors in phase 0 under sampling
-	gitFactor        = 3   // floors of git servers
-	gitRegulars      = 20  // regular peers that make an SSH server a git server
-	intelScore       = 50  // TI(peer)
-	coldDays         = 3   // windows of a day from which a day is known
-	burstShare       = 0.8 // of connections, within one second
+	manyReplies      = 32   // whose mean a few long answers do not make
+	paddedAdd        = 2    // to the surprise needed of logins with long packets
+	sqlBlindS        = 6    // surprise needed when server lengths are not seen
+	pairThreshold    = 5    // S_a
+	signatureFactor  = 10   // M_sig = 10*M
+	coldFactor       = 3    // floors in phase 0 under sampling
+	gitFactor        = 3    // floors of git servers
+	gitRegulars      = 20   // regular peers that make an SSH server a git server
+	intelScore       = 50   // TI(peer)
+	coldDays         = 3    // windows of a day from which a day is known
+	burstShare       = 0.8  // of connections, within one second
+	checkLength      = 0.95 // of the mean login
+	proof            = 2    // decimal odds that a young service must show, see shown
+	automation       = 2    // length of the connections of automation, in logins of SSH
+	sessions         = 20   // that of sessions, at least
 	pairQuiet        = 30 * time.Minute
 )
 
@@ -70,6 +75,10 @@ func (a *activity) habit(d *Detector, reported, t int64) bool {
 func (a *activity) ofFirstWeek(d *Detector, reported int64) bool {
 	return reported > 0 && reported < a.First+nanos(d.cfg.LearnWarm)
 }
+
+// younger reports whether the resource was first met less than age before t. That
+// nobody used a service of a resource for a week is knowledge as well.
+func (r *resource) younger(t int64, age time.Duration) bool { return t < r.First+nanos(age) }
 
 func bitsActive(days uint32) int { return bits.OnesCount32(days) }
 
@@ -184,19 +193,27 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 		need += paddedAdd
 	}
 	anomalyFloor, certain := m, true
+	if young := r.younger(t, d.cfg.LearnWarm); young && a.check(&s, t) {
+		return v, false
+	} else if young && !s.exact && a.svc.Family == service.SSH {
+		// Nobody's habits are known yet, and connections may be those of automation.
+		certain, m = a.shown(s, sessions), automation*m
+	}
 	switch dark := h == day && a.days(r, t) < coldDays; {
 	case s.exact || v.phase != baseline.PhaseCold && !dark:
+		anomalyFloor = m
 	case !a.storm(s, m, coldGate()):
 		certain = false
 	case dark:
 		// What is slow is told from automation by its days, of which there are none.
 		anomalyFloor = signatureFactor * m
 	default:
-		anomalyFloor *= coldFactor
+		anomalyFloor = coldFactor * m
 	}
 	if a.Key.Out && a.svc.Family == service.Generic && v.phase != baseline.PhaseNormal {
 		// Clients of mail and data stores are many, and new with the resource.
 		anomalyFloor = signatureFactor * m
+		certain = certain && (s.exact || s.c.Xr >= manyReplies)
 	}
 	anomaly := certain && v.surprise >= need && s.lower >= anomalyFloor
 	// An application calls its data store as often as it likes: outward, numbers
@@ -224,15 +241,7 @@ func (a *activity) thresholdCount(v *verdict, need, e float64) float64 {
 	if !(mean > 0) {
 		return v.floor
 	}
-	lo, hi := uint64(0), v.s.y+1
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if v.info.Surprise(mid, e, v.prior) >= need {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
+	lo := baseline.SmallestCount(v.s.y+1, need, func(y uint64) float64 { return v.info.Surprise(y, e, v.prior) })
 	if v.s.exact {
 		return math.Max(float64(lo), v.floor)
 	}
@@ -300,6 +309,36 @@ func (a *activity) storm(s seen, m float64, g gate) bool {
 		return true
 	}
 	return flags && baseline.ControlLLR(s.c.Ctl, s.c.Xf-min(s.c.Ctl, s.c.Xf)) >= g.odds
+}
+
+// check reports whether a peer looks like a health check: it comes at a constant
+// period (guard of section 8.3) and, where nothing is sampled, its connections are
+// too short for logins. Many guessers keep a schedule as well, so the period alone
+// says nothing.
+func (a *activity) check(s *seen, t int64) bool {
+	short := stormShare * a.svc.K
+	if a.svc.Family == service.SQL {
+		short = checkLength * a.svc.K // few packets make a login, and all logins are alike
+	}
+	return (!s.exact || float64(s.c.Xf) < short*float64(s.connections())) && s.p.Clock.Scheduled(t)
+}
+
+// shown reports whether thin samples themselves tell logins from connections
+// factor times as long. In the first week of a service that must be: what
+// automation and offices behind one address do there is not known, and what merely
+// does not look long is theirs more often than a guesser's.
+func (a *activity) shown(s seen, factor float64) bool {
+	e := baseline.Connections{N: s.n, Packets: s.c.Xf, Ports: s.distinct(), Chance: marks.ByChance(s.reuse()), PerConnection: marks.PerLogin}
+	if s.c.Has(weir.HasFlags) {
+		e.Marks, e.Of = s.c.Ctl, s.c.Xf
+	}
+	if marks.Reused(e.Ports, e.Packets, s.c.Syn) { // one port for all connections says nothing of their length
+		e.Ports = e.Packets
+	}
+	if s.squares > 0 && e.Of > 0 { // of a crowd, peers that show nothing but a SYN are left out
+		e.Marks, e.Of, e.PerConnection = e.Marks-s.c.Syn, e.Of-s.c.Syn, marks.PerLogin-1
+	}
+	return e.Odds(a.svc.K, factor) >= proof
 }
 
 // scanlike tells a scan, whose packets are SYNs that nobody answers.

@@ -237,6 +237,14 @@ func TestMoreOfTheAttackNeverHidesIt(t *testing.T) {
 	}
 }
 
+// grown are rules that take a resource that they have just met for one with a
+// week of history.
+func grown() Config {
+	c := DefaultConfig()
+	c.LearnCold, c.LearnWarm = 0, 0
+	return c
+}
+
 // detectedAfter returns the mean time from the beginning of an attack of so many
 // connections a second to its alert, over some seeds. Attacks begin at random
 // moments, so that the ten minutes between two looks add five on average, which
@@ -249,7 +257,7 @@ func detectedAfter(t *testing.T, n uint32, perSecond float64) time.Duration {
 		s := newSite(1, seed)
 		begin := 10*time.Minute + time.Duration(s.rng.Int64N(int64(10*time.Minute)))
 		s.many(begin, 3*time.Hour, int(perSecond*3*3600), peerAt(1, 1), 22, login, false)
-		fs, _ := play(t, DefaultConfig(), observe(s.conns, n, seed))
+		fs, _ := play(t, grown(), observe(s.conns, n, seed))
 		if len(fs) == 0 {
 			t.Fatalf("1:%d: %v connections a second are not seen", n, perSecond)
 		}
@@ -354,7 +362,7 @@ func TestIntervalsCoverTheTruth(t *testing.T) {
 			for i := range s.conns {
 				cs = s.conns[i].half(cs, r, true)
 			}
-			fs, _ := play(t, DefaultConfig(), cs)
+			fs, _ := play(t, grown(), cs)
 			i := slices.IndexFunc(fs, func(f weir.Finding) bool { return f.Type == weir.SSHIncomingOneToOne })
 			if i < 0 || fs[i].Sampling.Low95 == nil {
 				return 0, 0, 0, false

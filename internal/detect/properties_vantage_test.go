@@ -62,7 +62,7 @@ func TestSecondRouterRaisesNoEstimate(t *testing.T) {
 			s := newSite(1, seed+9000)
 			truth := v.fill(s)
 			sample := func(cs []weir.Contact) weir.Sampling {
-				fs, _ := play(t, DefaultConfig(), cs)
+				fs, _ := play(t, grown(), cs)
 				i := slices.IndexFunc(fs, func(f weir.Finding) bool { return f.Type == v.want })
 				if i < 0 || fs[i].Sampling.Estimate == nil {
 					t.Fatalf("%s at 1:%d, seed %d: no estimate", v.name, v.n, seed)

@@ -10,6 +10,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/habit"
+	"github.com/weir-net/weir/internal/detect/sample"
 	"github.com/weir-net/weir/internal/detect/service"
 	"github.com/weir-net/weir/internal/detect/sweep"
 )
@@ -102,7 +103,7 @@ func (s *scanState) probe(c *weir.Contact, port uint16) *sweep.Probe {
 	if p == nil {
 		p = &sweep.Probe{
 			Peer: sweep.Peer(k.peer), Port: k.port, First: c.Start, Last: c.End, Own: c.Own.Addr(),
-			N: c.Sampling, Source: c.SamplingSource, Record: evidenceOf(c),
+			N: c.Sampling, Source: c.SamplingSource, Record: sample.Of(c),
 		}
 		p.Hash = recordHash(&p.Record)
 		s.pending[k] = p

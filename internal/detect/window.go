@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
+	"github.com/weir-net/weir/internal/detect/beat"
 	"github.com/weir-net/weir/internal/detect/portset"
 	"github.com/weir-net/weir/internal/detect/sample"
 	"github.com/weir-net/weir/internal/detect/tally"
@@ -80,6 +81,7 @@ type pair struct {
 	// which the peer was one of the many of an alert.
 	Reported int64
 	Crowd    int64
+	Clock    beat.Clock
 	Allowed  bool
 	IsOwn    bool
 	Intel    *weir.Verdict

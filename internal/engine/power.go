@@ -28,12 +28,13 @@ type Power struct {
 	Window string `json:"window,omitempty"`
 	// Unit is what the numbers count.
 	Unit string `json:"unit"`
-	// Smallest is the number for a service with a week of history, New that for one
-	// that has just been met: on its first day, under sampling for windows of a day
-	// on its first three, for outgoing logins to other services in its first week.
-	// Nil where no number is found: the rule is switched
-	// off, or does not depend on how much there is.
+	// Smallest is the number for a service with a week of history, Young that for one
+	// in its first week, after three days, and New that for one that has just been
+	// met: on its first day, under sampling for windows of a day on its first three.
+	// Nil where no number is found: the rule is switched off, or does not depend on
+	// how much there is.
 	Smallest *float64 `json:"smallest"`
+	Young    *float64 `json:"young"`
 	New      *float64 `json:"new"`
 	// PerSecond is Smallest as a rate, for windows.
 	PerSecond *float64 `json:"perSecond,omitempty"`
@@ -70,6 +71,8 @@ const (
 	// powerWeek is the weight of a week of hours with a half-life of seven days:
 	// the sum of 0.5^(i/168) for i below 168.
 	powerWeek = 121
+	// powerDays is that of three days, from which on the first week is told.
+	powerDays = 72
 )
 
 // powerPorts are the ports whose services stand for a family.
@@ -161,7 +164,7 @@ func (p *powers) take() {
 		p.contact("beacon", weir.Outgoing, "", 5, 1)
 	case weir.ResourceIPMalicious:
 		p.family(service.Infected)
-		p.put(Power{Kind: "report", Direction: weir.Outgoing, Unit: "reports", Gate: PowerReport}, 1, 1)
+		p.put(Power{Kind: "report", Direction: weir.Outgoing, Unit: "reports", Gate: PowerReport}, 1, 1, 1)
 	case weir.TrafficFromUnrecommended:
 		p.family(service.Blocked)
 		p.contact("listed", weir.Incoming, "", 20, 1) // both directions count
@@ -207,11 +210,11 @@ func (p *powers) take() {
 }
 
 // put adds a row. A number that is infinite is never found.
-func (p *powers) put(row Power, smallest, fresh float64) {
+func (p *powers) put(row Power, smallest, young, fresh float64) {
 	row.Rule, row.Sampling = p.rule, p.n
 	switch {
 	case !p.fam.Enabled || slices.Contains(p.cfg.Disabled, p.rule):
-		row.Gate, row.Smallest, row.New = PowerOff, nil, nil
+		row.Gate, row.Smallest, row.Young, row.New = PowerOff, nil, nil, nil
 	case row.Gate == PowerReport:
 	case math.IsInf(smallest, 1):
 		row.Gate = PowerNever
@@ -222,10 +225,14 @@ func (p *powers) put(row Power, smallest, fresh float64) {
 			v := digits(s / d.Seconds())
 			row.PerSecond = &v
 		}
-		if !math.IsInf(fresh, 1) {
-			f := math.Ceil(fresh)
-			row.New = &f
+		found := func(v float64) *float64 {
+			if math.IsInf(v, 1) {
+				return nil
+			}
+			v = math.Ceil(v)
+			return &v
 		}
+		row.Young, row.New = found(young), found(fresh)
 	}
 	p.out = append(p.out, row)
 }
@@ -245,6 +252,17 @@ const coldFloor = 3
 const (
 	darkFloor    = 10
 	coldSessions = 60
+)
+
+// automationLength and sessionLength are how many times as long as a login the
+// connections are that a service in its first week must rule out under sampling:
+// those of automation, of which SSH is the service, and those of sessions.
+// manyReplies are the sampled replies that outgoing logins to other services need
+// meanwhile.
+const (
+	automationLength = 2
+	sessionLength    = 20
+	manyReplies      = 32
 )
 
 // fewReplies are the sampled replies that tell the length of a server's answers,
@@ -281,18 +299,28 @@ func (p *powers) pair(svc *service.Service, dir weir.Direction, cold float64, re
 	}{{"1h", p.fam.Floor1h}, {"24h", p.fam.Floor24h}} {
 		q := baseline.PairPower{N: p.n, K: svc.K, Replies: replies, Floor: p.scale * float64(w.floor), Surprise: p.threshold(5, 0), Prior: p.fam.PriorConnections}
 		smallest, gate := q.Smallest()
-		q.Surprise = p.threshold(5, 2)
-		if p.n > 1 || cold > coldFloor {
-			q.Floor *= cold
+		q.Surprise = p.threshold(5, 1)
+		floor, outward := q.Floor, cold > coldFloor
+		switch {
+		case outward:
+			q.Floor = cold * floor
+			if p.n > 1 {
+				q.Replies = manyReplies
+			}
+		case p.n > 1 && svc.Family == service.SSH:
+			floor *= automationLength
+			q.Floor, q.Proof = floor, sessionLength
 		}
+		young, _ := q.Smallest()
+		q.Surprise = p.threshold(5, 2)
 		if p.n > 1 {
-			q.Sessions = coldSessions
+			q.Sessions, q.Floor = coldSessions, cold*floor
 			if w.name == "24h" {
-				q.Floor = darkFloor * p.scale * float64(w.floor)
+				q.Floor = darkFloor * floor
 			}
 		}
 		fresh, _ := q.Smallest()
-		p.put(Power{Kind: svc.Name, Direction: dir, Window: w.name, Unit: string(weir.UnitConnections), Packets: svc.K, Gate: string(gate)}, smallest, fresh)
+		p.put(Power{Kind: svc.Name, Direction: dir, Window: w.name, Unit: string(weir.UnitConnections), Packets: svc.K, Gate: string(gate)}, smallest, young, fresh)
 	}
 }
 
@@ -310,9 +338,20 @@ func (p *powers) crowd(f service.Family, dir weir.Direction) {
 		q.Prior, q.Windows, q.Noise = p.fam.PriorDestinations/24, 0, 0
 	}
 	smallest, gate := q.Smallest()
-	q.Windows, q.Surprise = 0, p.threshold(4, 2)
+	q.Windows, q.Surprise, q.Proof = min(q.Windows, powerDays), p.threshold(4, 1), sessionLength
+	if f == service.SSH && dir == weir.Outgoing {
+		q.Proof = automationLength
+	}
+	if dir == weir.Incoming {
+		q.Hours = powerDays
+	}
+	young, _ := q.Smallest()
+	q.Windows, q.Hours, q.Surprise = 0, min(q.Hours, 24), p.threshold(4, 2)
+	if f == service.SSH {
+		q.Proof = automationLength
+	}
 	fresh, _ := q.Smallest()
-	p.put(Power{Kind: s.Name, Direction: dir, Window: "1h", Unit: unit, Packets: s.K, Gate: string(gate)}, smallest, fresh)
+	p.put(Power{Kind: s.Name, Direction: dir, Window: "1h", Unit: unit, Packets: s.K, Gate: string(gate)}, smallest, young, fresh)
 }
 
 // scan adds a scan of silent targets of so many SYNs each. On the first day
@@ -320,17 +359,17 @@ func (p *powers) crowd(f service.Family, dir weir.Direction) {
 func (p *powers) scan(kind string, unit weir.Unit, syns float64, exact, sampled uint64) {
 	smallest, gate := baseline.ScanPower{N: p.n, SYNs: syns, Exact: exact, Sampled: sampled}.Smallest()
 	fresh, _ := baseline.ScanPower{N: p.n, SYNs: syns, Exact: 2 * exact, Sampled: 2 * sampled}.Smallest()
-	p.put(Power{Kind: kind, Direction: weir.Outgoing, Window: "24h", Unit: string(unit), Packets: syns, Gate: string(gate)}, smallest, fresh)
+	p.put(Power{Kind: kind, Direction: weir.Outgoing, Window: "24h", Unit: string(unit), Packets: syns, Gate: string(gate)}, smallest, smallest, fresh)
 }
 
 // flood adds a flood of three panes; low sensitivity doubles the floors.
 func (p *powers) flood(kind string, floor float64) {
 	rate := baseline.FloodPower(p.n, p.scale*floor, p.seconds)
-	p.put(Power{Kind: kind, Direction: weir.Outgoing, Window: strings.TrimSuffix((3 * p.cfg.Pane).String(), "0s"), Unit: string(weir.UnitPacketsPerS), Gate: string(baseline.GateFloor)}, rate, rate)
+	p.put(Power{Kind: kind, Direction: weir.Outgoing, Window: strings.TrimSuffix((3 * p.cfg.Pane).String(), "0s"), Unit: string(weir.UnitPacketsPerS), Gate: string(baseline.GateFloor)}, rate, rate, rate)
 }
 
 // contact adds what a sampled packet or two are enough for.
 func (p *powers) contact(kind string, dir weir.Direction, window string, k float64, need uint64) {
 	v := baseline.ContactPower(p.n, k, need)
-	p.put(Power{Kind: kind, Direction: dir, Window: window, Unit: string(weir.UnitConnections), Packets: k, Gate: string(baseline.GateContact)}, v, v)
+	p.put(Power{Kind: kind, Direction: dir, Window: window, Unit: string(weir.UnitConnections), Packets: k, Gate: string(baseline.GateContact)}, v, v, v)
 }

@@ -92,7 +92,7 @@ func powerCases() []powerCase {
 	}
 	pair := func(port, length string) func(int) string {
 		return func(size int) string {
-			return fmt.Sprintf("WHEN count %d for %s OUT -> RES:%s tcp login\n", size, length, port)
+			return fmt.Sprintf("WHEN count %d for %s jitter 10%% OUT -> RES:%s tcp login\n", size, length, port)
 		}
 	}
 	crowd := func(port string) func(int) string {

@@ -75,7 +75,7 @@ func (p *page) accept() {
 	for _, r := range rows {
 		p.say("| %s |", strings.Join(r, " | "))
 	}
-	days := p.sum.days(func(k falseKey) bool { return k.n == p.rate[0] && !k.lookalike && k.when == later })
+	days := p.sum.days(func(k falseKey) bool { return k.n == p.rate[0] && !k.lookalike })
 	p.say("\nHow to read it:\n")
 	p.say("- **Recall** is of attacks of at least 1.5 times the reach (section 1), with the Wilson 95 %% interval; it is judged by the value, not by the interval.")
 	p.say("- **Precision** is attacks found by all alerts, in the mix of this corpus: attacks of at least 1.5 times the reach, all benign roles, and what was raised beside the attacks in their scenarios. Look-alikes are left out (section 3). Other mixes are in section 4.")
@@ -86,11 +86,14 @@ func (p *page) accept() {
 }
 
 func (p *page) promises() []promise {
-	history := func(l level) bool { return l.factor >= enough && !l.cold }
-	first := func(l level) bool { return l.factor >= enough && l.cold }
+	history := func(l level) bool { return l.factor >= enough && l.when == later }
+	week := func(l level) bool { return l.factor >= enough && l.when == firstWeek }
+	first := func(l level) bool { return l.factor >= enough && l.when == firstDay }
 	out := []promise{
 		{"recall, all rules", fmt.Sprintf("≥ %g", wantRecall), p.pooled(history, wantRecall)},
 		{"recall, worst rule", fmt.Sprintf("≥ %g", wantRecall), p.worst(history, wantRecall)},
+		{"recall in the first week, all rules", fmt.Sprintf("≥ %g", wantRecall), p.pooled(week, wantRecall)},
+		{"recall in the first week, worst rule", fmt.Sprintf("≥ %g", wantRecall), p.worst(week, wantRecall)},
 		{"recall on the first day, all rules", fmt.Sprintf("≥ %g", wantRecall), p.pooled(first, wantRecall)},
 		{"recall on the first day, worst rule", fmt.Sprintf("≥ %g", wantRecall), p.worst(first, wantRecall)},
 		{"recall of bots, " + targetList(p.rate) + " of them", fmt.Sprintf("≥ %g", wantCrowd), p.pooled(func(l level) bool { return l.factor == target }, wantCrowd)},
@@ -167,10 +170,9 @@ func (p *page) mixed(keep func(level) bool, days func(when) bool) func(uint32) v
 	return func(n uint32) verdict {
 		found := p.sum.pool(func(l level) bool { return l.n == n && keep(l) }).found
 		wrong := 0
-		for i, m := range []map[falseKey]int{p.sum.wrong, p.sum.stray} {
+		for _, m := range []map[falseKey]int{p.sum.wrong, p.sum.stray} {
 			for k, v := range m {
-				// Attacks with a history come in the first week.
-				if k.n == n && !k.lookalike && (days(k.when) || i == 1 && k.when == firstWeek) {
+				if k.n == n && !k.lookalike && days(k.when) {
 					wrong += v
 				}
 			}
@@ -230,7 +232,7 @@ func (p *page) growth(n uint32) verdict {
 // quick judges the time from the moment when the records sufficed.
 func (p *page) quick(want time.Duration, keep func(level) bool) func(uint32) verdict {
 	return func(n uint32) verdict {
-		h := p.sum.pool(func(l level) bool { return l.n == n && l.factor >= enough && !l.cold && keep(l) })
+		h := p.sum.pool(func(l level) bool { return l.n == n && l.factor >= enough && l.when == later && keep(l) })
 		if len(h.after) == 0 {
 			return nothing()
 		}

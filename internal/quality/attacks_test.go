@@ -10,12 +10,15 @@ import (
 	"github.com/weir-net/weir/internal/scenario"
 )
 
-// attackDay is the day of the attacks on resources with a history.
-const attackDay = 4
+// attackDay is the day of the attacks on resources with a history, weekDay that of
+// those in the first week.
+const (
+	attackDay = 9
+	weekDay   = 4
+)
 
 // family is a group of attacks that share a scenario: every attack has a
-// resource of its own, with three days of ordinary traffic before it unless it
-// is a cold one.
+// resource of its own, with days of ordinary traffic before it.
 type family struct {
 	name string
 	days int
@@ -92,19 +95,24 @@ func side(s scenario.Side) string {
 }
 
 // instances calls f for every intensity, on a resource with a history and, from
-// 1.5 times the reach, on one that has just been met.
-func instances(f func(factor float64, cold bool)) {
+// 1.5 times the reach, on one in its first week and one that has just been met.
+func instances(f func(factor float64, w when)) {
 	for _, x := range factors() {
-		f(x, false)
+		f(x, later)
 	}
-	f(1.5, true)
-	f(2, true)
+	for _, w := range []when{firstWeek, firstDay} {
+		f(1.5, w)
+		f(2, w)
+	}
 }
 
 // begin is when an attack begins: not at a border of windows.
-func begin(cold bool, offset time.Duration) (day int, from time.Duration) {
-	if cold {
+func begin(w when, offset time.Duration) (day int, from time.Duration) {
+	switch w {
+	case firstDay:
 		return 1, 2*time.Hour + offset
+	case firstWeek:
+		return weekDay, 10*time.Hour + offset
 	}
 	return attackDay, 10*time.Hour + offset
 }
@@ -134,32 +142,33 @@ func evenly(start int64, length time.Duration, count uint64) func(from, to int64
 func whole(v float64) uint64 { return uint64(math.Max(math.Round(v), 1)) }
 
 // pairs are one-to-one password guessing at one service each, within a window.
+// Guessers are no clocks: what comes exactly once a minute is a health check.
 func (s *sheet) pairs(list []service, in bool, window time.Duration) {
 	for _, svc := range list {
-		instances(func(x float64, cold bool) {
-			if cold && window > time.Hour {
+		instances(func(x float64, w when) {
+			if w == firstDay && window > time.Hour {
 				return
 			}
-			floor, length := pairFloor(s.c.n, cold), 50*time.Minute
-			day, from := begin(cold, 5*time.Minute)
+			length := 50 * time.Minute
+			day, from := begin(w, 5*time.Minute)
 			kind := svc.name
 			if window > time.Hour {
-				floor, length, from, kind = 100, 23*time.Hour, 30*time.Minute, svc.name+" over a day"
+				length, from, kind = 23*time.Hour, 30*time.Minute, svc.name+" over a day"
 			}
-			count := whole(x * pairReach(s.c.n, svc.k, floor, cold))
+			count := whole(x * pairReach(s.c.n, svc, window, w))
 			r := s.resource(fmt.Sprintf("listen %d,443", svc.port))
 			own, out := ownAddr(s.c.resources), outsider(s.c.resources)
-			a := attack{rule: svc.in, kind: kind, factor: x, cold: cold, row: scenario.Row{Attacker: only(out), Victim: only(own)},
+			a := attack{rule: svc.in, kind: kind, factor: x, when: w, row: scenario.Row{Attacker: only(out), Victim: only(own)},
 				start: at(day, from), end: at(day, from+length), src: out, dst: own, port: svc.port, counted: true}
 			a.truth = evenly(a.start, length, count)
 			if in {
 				s.history(r, svc.port)
-				s.line("day %d at %s count %d for %s %s -> %s:%d tcp login", day, from, count, length, out, r, svc.port)
+				s.line("day %d at %s count %d for %s jitter 10%% %s -> %s:%d tcp login", day, from, count, length, out, r, svc.port)
 			} else {
 				a.rule, a.row = svc.out, scenario.Row{Attacker: only(own), Victim: only(out)}
 				a.src, a.dst, a.kind = own, out, kind+" outward"
 				s.history(r, 0)
-				s.line("day %d at %s count %d for %s %s -> %s:%d tcp login", day, from, count, length, r, out, svc.port)
+				s.line("day %d at %s count %d for %s jitter 10%% %s -> %s:%d tcp login", day, from, count, length, r, out, svc.port)
 			}
 			s.c.attacks = append(s.c.attacks, a)
 		})
@@ -169,45 +178,54 @@ func (s *sheet) pairs(list []service, in bool, window time.Duration) {
 // crowds are many bots of ten logins each, among a hundred noisy sources an hour
 // of which a tenth log in (section 7.2).
 func (s *sheet) crowds(svc service) {
-	one := func(x float64, bots uint64, kind string, cold bool) {
-		day, from := begin(cold, 5*time.Minute)
+	one := func(x, bots float64, kind string, w when) {
+		day, from := begin(w, 5*time.Minute)
+		// More logins of each rather than more bots than there are addresses.
+		logins := whole(math.Ceil(bots / mostBots))
+		bots = math.Ceil(bots / float64(logins))
+		logins *= 10
 		r := s.resource(fmt.Sprintf("listen %d,443", svc.port))
 		s.all(20, "192.0.2.0/24 any -> %s:443 tcp web", r)
 		s.line("daily every 40s randomly for 24h 198.19.0.0/16 any -> %s:%d tcp syn packets=3", r, svc.port)
 		s.line("daily every 6m randomly for 24h 198.19.0.0/16 any -> %s:%d tcp login packets=15-25", r, svc.port)
-		s.line("day %d at %s count 10 for 50m %s each -> %s:%d tcp login", day, from, block(netip.AddrFrom4([4]byte{198, 18, 0, 0}), int(bots)), r, svc.port)
+		s.line("day %d at %s count %d for 50m %s each -> %s:%d tcp login", day, from, logins, block(netip.AddrFrom4([4]byte{198, 18, 0, 0}), int(bots)), r, svc.port)
 		s.c.attacks = append(s.c.attacks, attack{
-			rule: svc.many, kind: kind, factor: x, cold: cold, row: scenario.Row{Victim: only(ownAddr(s.c.resources))},
+			rule: svc.many, kind: kind, factor: x, when: w, row: scenario.Row{Victim: only(ownAddr(s.c.resources))},
 			start: at(day, from), end: at(day, from+50*time.Minute), dst: ownAddr(s.c.resources), port: svc.port,
 			// Under sampling the noisy sources that log in are bots as well.
 			truth: func(from, to int64) float64 {
 				if s.c.n == 1 {
-					return float64(bots)
+					return bots
 				}
-				return float64(bots) + 10*time.Duration(to-from).Hours()
+				return bots + 10*time.Duration(to-from).Hours()
 			},
 		})
 	}
-	instances(func(x float64, cold bool) { one(x, whole(x*crowdReach(s.c.n, cold)), svc.name+" bots", cold) })
-	one(target, whole(crowdTarget(s.c.n)), svc.name+" bots", false)
+	instances(func(x float64, w when) { one(x, math.Round(x*crowdReach(s.c.n, svc, w)), svc.name+" bots", w) })
+	one(target, crowdTarget(s.c.n), svc.name+" bots", later)
 }
 
-// spreads are guessing at many destinations: forty at the reach, five where
-// nothing is sampled, each with enough logins that together they are the storm
-// of a pair.
+// mostBots is the number of bots from which on each logs in more often instead.
+const mostBots = 4000
+
+// spreads are guessing at many destinations of ten logins each, or five of seven
+// where nothing is sampled.
 func (s *sheet) spreads(svc service) {
-	instances(func(x float64, cold bool) {
-		day, from := begin(cold, 5*time.Minute)
-		hosts, logins := whole(x*40), whole(math.Ceil(loginPackets*float64(s.c.n)/svc.k/40))
+	instances(func(x float64, w when) {
+		day, from := begin(w, 5*time.Minute)
+		reach := x * spreadReach(s.c.n, svc, w)
+		logins := whole(math.Ceil(reach / mostBots))
+		hosts := whole(reach / float64(logins))
+		logins *= 10
 		if s.c.n == 1 {
 			hosts, logins = whole(x*5), 7
 		}
 		r := s.resource("listen 443")
 		s.history(r, 0)
-		s.line("day %d at %s count %d for 50m %s -> %s:%d each tcp login", day, from, max(logins, 2), r,
+		s.line("day %d at %s count %d for 50m %s -> %s:%d each tcp login", day, from, logins, r,
 			block(netip.AddrFrom4([4]byte{198, 18, 0, 0}), int(hosts)), svc.port)
 		s.c.attacks = append(s.c.attacks, attack{
-			rule: svc.outTo, kind: svc.name + " at many", factor: x, cold: cold, row: scenario.Row{Attacker: only(ownAddr(s.c.resources))},
+			rule: svc.outTo, kind: svc.name + " at many", factor: x, when: w, row: scenario.Row{Attacker: only(ownAddr(s.c.resources))},
 			start: at(day, from), end: at(day, from+50*time.Minute), src: ownAddr(s.c.resources), port: svc.port,
 			truth: func(int64, int64) float64 { return float64(hosts) },
 		})
@@ -217,10 +235,10 @@ func (s *sheet) spreads(svc service) {
 // sweeps are scans of one port of many hosts, 95 % of which do not answer.
 func (s *sheet) sweeps(port uint16, kind string) {
 	const most = 60000 // addresses of one line
-	instances(func(x float64, cold bool) {
-		day, from := begin(cold, 5*time.Minute)
+	instances(func(x float64, w when) {
+		day, from := begin(w, 5*time.Minute)
 		probes := x * scanReach(s.c.n, 2, 25)
-		if cold {
+		if w == firstDay {
 			probes = x * scanReach(s.c.n, 2, 50) // asked for twice on the first day
 		}
 		r := s.resource("listen 443")
@@ -235,7 +253,7 @@ func (s *sheet) sweeps(port uint16, kind string) {
 			s.line("day %d at %s count %d for 20m %s -> %s:%d tcp web packets=5 replies=5", day, from, alive, r, block(netip.AddrFrom4([4]byte{12, 0, 0, 0}), int(min(alive, most))), port)
 		}
 		s.c.attacks = append(s.c.attacks, attack{
-			rule: weir.PortScanning, kind: kind, factor: x, cold: cold, row: scenario.Row{Attacker: only(ownAddr(s.c.resources))},
+			rule: weir.PortScanning, kind: kind, factor: x, when: w, row: scenario.Row{Attacker: only(ownAddr(s.c.resources))},
 			start: at(day, from), end: at(day, from+20*time.Minute), src: ownAddr(s.c.resources), port: port, counted: true,
 		})
 	})
@@ -243,10 +261,10 @@ func (s *sheet) sweeps(port uint16, kind string) {
 
 // verticals are scans of the ports of one host, closed but for a few.
 func (s *sheet) verticals() {
-	instances(func(x float64, cold bool) {
-		day, from := begin(cold, 5*time.Minute)
+	instances(func(x float64, w when) {
+		day, from := begin(w, 5*time.Minute)
 		exact := 15.0
-		if cold {
+		if w == firstDay {
 			exact = 30
 		}
 		// One SYN each, and the answer.
@@ -255,7 +273,7 @@ func (s *sheet) verticals() {
 		s.history(r, 0)
 		s.line("day %d at %s count %d for 20m %s -> %s:%d-%d tcp probe", day, from, probes, r, out, 1, min(max(probes, 100), 60000))
 		s.c.attacks = append(s.c.attacks, attack{
-			rule: weir.PortScanning, kind: "vertical scan", factor: x, cold: cold,
+			rule: weir.PortScanning, kind: "vertical scan", factor: x, when: w,
 			row:   scenario.Row{Attacker: only(ownAddr(s.c.resources)), Victim: only(out)},
 			start: at(day, from), end: at(day, from+20*time.Minute), src: ownAddr(s.c.resources), dst: out, counted: true,
 		})
@@ -273,17 +291,17 @@ func (s *sheet) floods() {
 		{"UDP flood", "%s -> %s:9999 udp flood %dpps sport=5555", 20000},
 		{"ICMP flood", "%s -> %s icmp flood %dpps", 20000},
 	} {
-		instances(func(x float64, cold bool) {
+		instances(func(x float64, w when) {
 			if f.floor > 1000 && x != 1.5 {
 				return // they cost much and differ in little
 			}
-			day, from := begin(cold, 5*time.Minute+20*time.Second)
+			day, from := begin(w, 5*time.Minute+20*time.Second)
 			pps := whole(x * floodReach(s.c.n, f.floor))
 			r, out := s.resource("listen 443"), outsider(s.c.resources)
 			s.history(r, 0)
 			s.line("day %d at %s for 4m "+f.line, day, from, r, out, pps)
 			s.c.attacks = append(s.c.attacks, attack{
-				rule: weir.DDoS, kind: f.kind, factor: x, cold: cold,
+				rule: weir.DDoS, kind: f.kind, factor: x, when: w,
 				row:   scenario.Row{Attacker: only(ownAddr(s.c.resources)), Victim: only(out)},
 				start: at(day, from), end: at(day, from+4*time.Minute), src: ownAddr(s.c.resources), dst: out, port: 80,
 				truth: func(int64, int64) float64 { return float64(pps) },
@@ -295,15 +313,15 @@ func (s *sheet) floods() {
 // listed are what intelligence tells: beacons to a controller, a listed visitor,
 // and an own address that was reported.
 func (s *sheet) listed() {
-	instances(func(x float64, cold bool) {
-		day, from := begin(cold, 5*time.Minute)
+	instances(func(x float64, w when) {
+		day, from := begin(w, 5*time.Minute)
 		const length = 6 * time.Hour
 		r, out := s.resource("listen 443"), outsider(s.c.resources)
 		s.line("intel c2 %s family njRAT", out)
 		s.history(r, 0)
 		s.line("day %d at %s count %d for %s jitter 10%% %s -> %s:1177 tcp beacon", day, from, whole(x*contactReach(s.c.n, 5)), length, r, out)
 		s.c.attacks = append(s.c.attacks, attack{
-			rule: weir.CommunicationWithC2, kind: "beacon to a listed controller", factor: x, cold: cold,
+			rule: weir.CommunicationWithC2, kind: "beacon to a listed controller", factor: x, when: w,
 			row:   scenario.Row{Attacker: only(ownAddr(s.c.resources)), Victim: only(out)},
 			start: at(day, from), end: at(day, from+length),
 		})
@@ -312,7 +330,7 @@ func (s *sheet) listed() {
 		s.history(r, 0)
 		s.line("day %d at %s count %d for %s %s -> %s:443 tcp web packets=10", day, from, whole(x*contactReach(s.c.n, 10)), length, out, r)
 		s.c.attacks = append(s.c.attacks, attack{
-			rule: weir.TrafficFromUnrecommended, kind: "listed visitor", factor: x, cold: cold,
+			rule: weir.TrafficFromUnrecommended, kind: "listed visitor", factor: x, when: w,
 			row:   scenario.Row{Attacker: only(out), Victim: only(ownAddr(s.c.resources))},
 			start: at(day, from), end: at(day, from+length),
 		})
@@ -321,7 +339,7 @@ func (s *sheet) listed() {
 	s.line("intel infected %s family conficker seen 2026-01-04T12:00:00Z", ownAddr(s.c.resources))
 	s.all(20, "192.0.2.0/24 any -> %s:443 tcp web", r)
 	s.c.attacks = append(s.c.attacks, attack{
-		rule: weir.ResourceIPMalicious, kind: "own address reported", factor: 1.5, row: scenario.Row{Victim: only(ownAddr(s.c.resources))},
+		rule: weir.ResourceIPMalicious, kind: "own address reported", factor: 1.5, when: later, row: scenario.Row{Victim: only(ownAddr(s.c.resources))},
 		start: at(1, 0), end: at(attackDay, 0),
 	})
 }
@@ -329,8 +347,8 @@ func (s *sheet) listed() {
 // strangers connect to SSH where five weeks have shown the same ten
 // administrators.
 func (s *sheet) strangers() {
-	instances(func(x float64, cold bool) {
-		if cold {
+	instances(func(x float64, w when) {
+		if w != later {
 			return // an allow set takes two weeks
 		}
 		// Two sampled packets: 4.74 are at least two with a probability of 0.95.
@@ -342,7 +360,7 @@ func (s *sheet) strangers() {
 		s.line("daily at 09:00 every 30m for 4h 192.0.2.10-192.0.2.19 each -> %s:22 tcp session packets=400 replies=500 lasts=10m", r)
 		s.line("day 35 at 12:05 count %d every 1m %s -> %s:22 tcp session packets=40 replies=40 lasts=20s", count, out, r)
 		s.c.attacks = append(s.c.attacks, attack{
-			rule: weir.TrafficFromUnrecommended, kind: "stranger", factor: x,
+			rule: weir.TrafficFromUnrecommended, kind: "stranger", factor: x, when: w,
 			row:   scenario.Row{Attacker: only(out), Victim: only(ownAddr(s.c.resources))},
 			start: at(35, 12*time.Hour+5*time.Minute), end: at(35, 14*time.Hour),
 		})

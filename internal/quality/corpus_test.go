@@ -37,7 +37,7 @@ type attack struct {
 	rule   weir.AlertType
 	kind   string  // what is attacked, or with what
 	factor float64 // intensity relative to the reach of the rule
-	cold   bool    // in the first hours of the resource
+	when   when    // phase of the resource's baseline in which it begins
 	row    scenario.Row
 	// start and end are event times in Unix ns.
 	start, end int64

@@ -82,7 +82,7 @@ func TestSmall(t *testing.T) {
 	list = append(list, cells([]uint32{1}, 1, false, func(name string) bool { return slices.Contains([]string{"web", "vpn", "pair in", "pair out"}, name) })...)
 	runAll(t, list, sum.take)
 	for _, n := range []uint32{1, 1000} {
-		loud := sum.pool(func(l level) bool { return l.n == n && l.factor == 2 && !l.cold })
+		loud := sum.pool(func(l level) bool { return l.n == n && l.factor == 2 && l.when == later })
 		if loud.all < 8 || loud.recall() < 0.85 {
 			t.Errorf("1:%d: %d of %d attacks at twice the reach were found", n, loud.found, loud.all)
 		}

@@ -3,48 +3,72 @@ package quality
 import (
 	"math"
 	"testing"
+	"time"
 
+	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 )
 
 // The reach of a rule is the intensity that it finds with a probability of 0.95,
 // the number that `weir power` prints.
 
-// loginPackets is the number of sampled client packets that a login storm must
-// show. Source: detection reference, section 3.3: 1,400 / 2,700 / 5,200
-// connections of 15 packets at N = 1000 / 2048 / 4096 are 21 / 19.8 / 19
-// sampled packets.
-const loginPackets = 21
-
-// pairReach is the number of connections of k client packets in one window of
-// the hour (floor 30, on the first day three times that under sampling) or the
-// day (floor 100; sections 6.7 and 7.1).
-func pairReach(n uint32, k, floor float64, cold bool) float64 {
-	q := baseline.PairPower{N: n, K: k, Floor: floor, Surprise: 6, Prior: 2}
-	if cold {
-		q.Surprise, q.Sessions = 7, 60
+// pairReach is the number of connections of a service in one window of an hour
+// or a day. In the first week connections to SSH may be those of automation, and
+// their shortness must be shown; on the first day more sessions and more of them
+// are asked for under sampling (sections 6.7 and 7.1, and `weir power`).
+func pairReach(n uint32, svc service, window time.Duration, w when) float64 {
+	q := baseline.PairPower{N: n, K: svc.k, Floor: 30, Surprise: 5, Prior: 2}
+	if window > time.Hour {
+		q.Floor = 100
+	}
+	if svc.in == weir.SQLIncomingOneToOne {
+		q.Replies = 8
+	}
+	if w != later {
+		q.Surprise++
+		if svc.port == 22 && n > 1 {
+			q.Floor, q.Proof = 2*q.Floor, 20
+		}
+	}
+	if w == firstDay {
+		q.Surprise++
+		if n > 1 {
+			q.Floor, q.Sessions = 3*q.Floor, 60
+		}
 	}
 	c, _ := q.Smallest()
 	return c
 }
 
-// pairFloor is the floor of a pair within the hour.
-func pairFloor(n uint32, cold bool) float64 {
-	if cold && n > 1 {
-		return 90
+// crowdReach is the number of bots of ten logins each within the hour, among a
+// hundred noisy sources of which a tenth log in (section 7.2): after the days of
+// history that the corpus gives, or before anything is learnt.
+func crowdReach(n uint32, svc service, w when) float64 {
+	q := baseline.CrowdPower{
+		N: n, K: svc.k, Connections: 10, MinPeers: 5, Surprise: 4, Prior: 5, Windows: 121, Noise: 10, NoisePackets: 20,
 	}
-	return 30
+	switch w {
+	case firstWeek:
+		q.Surprise, q.Windows, q.Hours, q.Proof = 5, 72, 72, 20
+	case firstDay:
+		q.Surprise, q.Windows, q.Hours, q.Proof = 6, 0, 24, 20
+		if svc.port == 22 {
+			q.Proof = 2
+		}
+	}
+	c, _ := q.Smallest()
+	return c
 }
 
-// crowdReach is the number of bots of ten logins each within the hour, among a
-// hundred noisy sources of which a tenth log in (section 7.2): after the three days
-// of history that the corpus gives, or before anything is learnt.
-func crowdReach(n uint32, cold bool) float64 {
-	q := baseline.CrowdPower{
-		N: n, K: ssh().k, Connections: 10, MinPeers: 5, Surprise: 5, Prior: 5, Windows: 72, Noise: 10, NoisePackets: 20,
-	}
-	if cold {
-		q.Surprise, q.Windows = 6, 0
+// spreadReach is the number of destinations of ten logins each within the hour
+// (section 8.11).
+func spreadReach(n uint32, svc service, w when) float64 {
+	q := baseline.CrowdPower{N: n, K: svc.k, Connections: 10, MinPeers: 5, Surprise: 4, Prior: 0.01 / 24}
+	if w != later {
+		q.Surprise, q.Proof = 6, 20
+		if svc.port == 22 {
+			q.Proof = 2
+		}
 	}
 	c, _ := q.Smallest()
 	return c
@@ -97,11 +121,12 @@ func TestReach(t *testing.T) {
 		}
 	}
 	// Section 3.3, between cells of 400 runs each.
-	near("pair at 1000", pairReach(1000, 15, 30, false), 1400, 0.12)
-	near("pair at 2048", pairReach(2048, 15, 30, false), 2700, 0.12)
-	near("pair at 4096", pairReach(4096, 15, 30, false), 5200, 0.12)
+	long := service{k: 15}
+	near("pair at 1000", pairReach(1000, long, time.Hour, later), 1400, 0.12)
+	near("pair at 2048", pairReach(2048, long, time.Hour, later), 2700, 0.12)
+	near("pair at 4096", pairReach(4096, long, time.Hour, later), 5200, 0.12)
 	// Section 7.2: 100 bots are found at N = 1000 with 1.0, 50 with 0.87.
-	if r := crowdReach(1000, false); r < 50 || r > 120 {
+	if r := crowdReach(1000, ssh(), later); r < 50 || r > 120 {
 		t.Errorf("bots at 1000 = %.0f", r)
 	}
 	// Section 8.5: 2,000 packets a second are found with 0.92 in one pane at
@@ -115,10 +140,10 @@ func TestReach(t *testing.T) {
 	// Section 15, G1: of 144 connections in a day, k = 15, 0.98 are found at
 	// N = 32 and 0.82 at N = 64.
 	// The rule counts 13 packets a connection.
-	if r := pairReach(32, 13, 100, false) * 13 / 15; r > 144 || r < 120 {
+	if r := pairReach(32, ssh(), 24*time.Hour, later) * 13 / 15; r > 144 || r < 120 {
 		t.Errorf("pair in a day at 32 = %.0f", r)
 	}
-	if r := pairReach(64, 13, 100, false) * 13 / 15; r < 150 {
+	if r := pairReach(64, ssh(), 24*time.Hour, later) * 13 / 15; r < 150 {
 		t.Errorf("pair in a day at 64 = %.0f", r)
 	}
 }

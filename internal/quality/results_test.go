@@ -45,15 +45,15 @@ type part struct {
 // with a history. Passed is the time from the beginning to passing the reach, for
 // attacks that add up.
 type attackRow struct {
-	Rule     string       `json:"rule"`
-	Kind     string       `json:"kind"`
-	Reach    float64      `json:"reach"`
-	FirstDay bool         `json:"firstDay,omitempty"`
-	Attacks  []int        `json:"attacks"`
-	Found    []int        `json:"found"`
-	Passed   int64        `json:"passed,omitempty"`
-	Delay    [][][2]int64 `json:"delay,omitempty"`
-	After    [][][2]int64 `json:"after,omitempty"`
+	Rule    string       `json:"rule"`
+	Kind    string       `json:"kind"`
+	Reach   float64      `json:"reach"`
+	Phase   string       `json:"phase"`
+	Attacks []int        `json:"attacks"`
+	Found   []int        `json:"found"`
+	Passed  int64        `json:"passed,omitempty"`
+	Delay   [][][2]int64 `json:"delay,omitempty"`
+	After   [][][2]int64 `json:"after,omitempty"`
 }
 
 // watchedRow are the resource-days of a benign role.
@@ -204,8 +204,8 @@ func rowsOf[K comparable, V any](m map[K]V, compare func(a, b K) int, same func(
 
 // attackRow returns the row of a level at all rates.
 func (t *tally) attackRow(rates []uint32, l level, brief bool) attackRow {
-	row := attackRow{Rule: string(l.rule), Kind: l.kind, Reach: l.factor, FirstDay: l.cold}
-	timed, after := !brief && l.factor >= enough && !l.cold, false
+	row := attackRow{Rule: string(l.rule), Kind: l.kind, Reach: l.factor, Phase: l.when.String()}
+	timed, after := !brief && l.factor >= enough && l.when == later, false
 	for _, n := range rates {
 		l.n = n
 		h := t.power[l]
@@ -342,9 +342,9 @@ func TestResults(t *testing.T) {
 	sum := newTally()
 	sum.seeds[1] = true
 	sum.runs[1], sum.runs[64], sum.flows[64] = 1, 2, 300
-	sum.power[level{"DDOS", "SYN flood", 64, 1.5, false}] = &hits{all: 3, found: 2, delay: []time.Duration{2 * time.Minute, time.Minute},
+	sum.power[level{"DDOS", "SYN flood", 64, 1.5, later}] = &hits{all: 3, found: 2, delay: []time.Duration{2 * time.Minute, time.Minute},
 		lag: []time.Duration{time.Minute}, after: []time.Duration{time.Second, 1400 * time.Millisecond}}
-	sum.power[level{"DDOS", "SYN flood", 1, 0.5, true}] = &hits{all: 1, found: 1, delay: []time.Duration{time.Minute}}
+	sum.power[level{"DDOS", "SYN flood", 1, 0.5, firstDay}] = &hits{all: 1, found: 1, delay: []time.Duration{time.Minute}}
 	sum.watched[falseKey{n: 64, role: "web", when: later}] = 7
 	sum.wrong[falseKey{64, "DDOS", "web", false, firstDay}] = 1
 	sum.stray[falseKey{1, "DDOS", "flood", false, later}] = 2
@@ -362,8 +362,8 @@ func TestResults(t *testing.T) {
   "scenarios": [1,2],
   "flows": [0,300],
   "attacks": [
-   {"rule":"DDOS","kind":"SYN flood","reach":0.5,"firstDay":true,"attacks":[1,0],"found":[1,0]},
-   {"rule":"DDOS","kind":"SYN flood","reach":1.5,"attacks":[0,3],"found":[0,2],"passed":60,"delay":[[],[[60,1],[120,1]]],"after":[[],[[1,2]]]}
+   {"rule":"DDOS","kind":"SYN flood","reach":0.5,"phase":"first day","attacks":[1,0],"found":[1,0]},
+   {"rule":"DDOS","kind":"SYN flood","reach":1.5,"phase":"later","attacks":[0,3],"found":[0,2],"passed":60,"delay":[[],[[60,1],[120,1]]],"after":[[],[[1,2]]]}
   ],
   "watched": [
    {"role":"web","phase":"later","days":[0,7]}

@@ -16,7 +16,7 @@ type level struct {
 	kind   string
 	n      uint32
 	factor float64 // target for that of section 11.4
-	cold   bool
+	when   when
 }
 
 // hits counts attacks and what became of them.
@@ -132,7 +132,7 @@ func (t *tally) take(o outcome) {
 	t.runs[c.n]++
 	for i := range c.attacks {
 		a := &c.attacks[i]
-		h := at2(t.power, level{a.rule, a.kind, c.n, a.factor, a.cold})
+		h := at2(t.power, level{a.rule, a.kind, c.n, a.factor, a.when})
 		h.all++
 		if o.found[i] < 0 {
 			continue
@@ -330,14 +330,7 @@ func (t *tally) pool(keep func(level) bool) *hits {
 }
 
 func compareLevels(a, b level) int {
-	c := 0
-	if a.cold != b.cold {
-		c = 1
-		if b.cold {
-			c = -1
-		}
-	}
-	return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.kind, b.kind), cmp.Compare(a.n, b.n), cmp.Compare(a.factor, b.factor), c)
+	return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.kind, b.kind), cmp.Compare(a.n, b.n), cmp.Compare(a.factor, b.factor), cmp.Compare(a.when, b.when))
 }
 
 // quantile returns a quantile of durations, 0 for none.

@@ -8,6 +8,9 @@ import (
 	"github.com/weir-net/weir/internal/baseline"
 )
 
+// PerLogin are the client packets with SYN, FIN or RST of a connection.
+const PerLogin = 2
+
 const (
 	// meanFactor is how much longer than the mean login of its service a
 	// connection may be: 1/0.6, the bound on D/Xf without sampling (detection
@@ -19,8 +22,6 @@ const (
 	reusedPorts = 3976
 	// repeatLevel is the level of the test on repeated ports.
 	repeatLevel = 0.01
-	// marksPerLogin are the client packets with SYN, FIN or RST of a connection.
-	marksPerLogin = 2
 	// markShare is the share of the marks of logins of the mean length below which
 	// connections are longer. At 0.8 logins up to a quarter longer than the mean
 	// pass.
@@ -44,7 +45,7 @@ func Repeats(d, x uint64, pairs float64, n uint32, k float64) bool {
 	if x <= d {
 		return false
 	}
-	mean := float64(x)*(1-baseline.RhoExpected(n, k*meanFactor)) + pairs/reusedPorts
+	mean := float64(x)*(1-baseline.RhoExpected(n, k*meanFactor)) + ByChance(pairs)
 	return baseline.PoissonTail(x-d, mean) < repeatLevel
 }
 
@@ -53,8 +54,12 @@ func Repeats(d, x uint64, pairs float64, n uint32, k float64) bool {
 // below 0.8*2/k. Sessions of hundreds of packets show next to none (section 3.3: 2
 // in more than 300).
 func Missing(ctl, x uint64, k float64) bool {
-	return k > 0 && baseline.BetaUCB95(min(ctl, x), x) < math.Min(1, markShare*marksPerLogin/k)
+	return k > 0 && baseline.BetaUCB95(min(ctl, x), x) < math.Min(1, markShare*PerLogin/k)
 }
+
+// ByChance returns how many packets share a client port with another by chance,
+// of so many pairs of packets of one peer.
+func ByChance(pairs float64) float64 { return pairs / reusedPorts }
 
 // Sessions returns a lower bound on the number of sessions behind x packets on d
 // distinct ports, whatever their length. Of n equal sessions x packets show

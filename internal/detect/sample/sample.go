@@ -27,3 +27,15 @@ func Keep(list []Record, r weir.RecordEvidence, hash uint64) []Record {
 	i, _ := slices.BinarySearchFunc(list, hash, func(a Record, h uint64) int { return cmp.Compare(a.Hash, h) })
 	return slices.Insert(list, i, Record{hash, r})
 }
+
+// Of returns a contact as the record that an alert shows.
+func Of(c *weir.Contact) weir.RecordEvidence {
+	e := weir.RecordEvidence{
+		Start: c.Start, End: c.End, Src: c.Own, Dst: c.Peer, Proto: c.Proto, Flags: c.Out.Flags,
+		Packets: c.Out.Packets, Bytes: c.Out.Bytes, Sampling: c.Sampling, Exporter: c.Exporter,
+	}
+	if !c.FromOwn {
+		e.Src, e.Dst, e.Flags, e.Packets, e.Bytes = c.Peer, c.Own, c.In.Flags, c.In.Packets, c.In.Bytes
+	}
+	return e
+}
