@@ -247,7 +247,7 @@ func (a *app) commands() *cobra.Command {
 	p.BoolVar(&a.jsonErrors, "json-errors", false, "errors as JSON objects on standard error")
 	root.AddCommand(
 		a.serveCommand(), a.detectCommand(), a.flowsCommand(), a.testCommand(), a.alertsCommand(), a.explainCommand(),
-		a.rulesCommand(), a.powerCommand(), a.resourcesCommand(), a.intelCommand(), a.configCommand(),
+		a.rulesCommand(), a.powerCommand(), a.resourcesCommand(), a.intelCommand(), a.configCommand(), a.doctorCommand(),
 		a.demoCommand(demo.Files()), a.versionCommand(), a.completionCommand(), a.manCommand(),
 	)
 	for _, c := range root.Commands() {

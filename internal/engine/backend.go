@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/api"
+	"github.com/weir-net/weir/internal/ingest"
 	"github.com/weir-net/weir/internal/store"
 )
 
@@ -87,7 +88,30 @@ type health struct {
 	Resources int `json:"resources"`
 	Networks  int `json:"networks"`
 
+	// ReceiveBuffer is what was asked for every socket, in bytes.
+	ReceiveBuffer int           `json:"receiveBuffer"`
+	Sockets       []socketState `json:"sockets"`
+
 	Feeds []feedState `json:"feeds"`
+}
+
+// socketState is one receiving socket. A worker has one at every address.
+type socketState struct {
+	ingest.SocketStats
+	Worker int `json:"worker"`
+}
+
+// sockets numbers the sockets of every address: those of one follow one another.
+func sockets(list []ingest.SocketStats) []socketState {
+	out := make([]socketState, 0, len(list))
+	for i := range list {
+		x := socketState{SocketStats: list[i]}
+		if i > 0 && list[i-1].Address == x.Address {
+			x.Worker = out[i-1].Worker + 1
+		}
+		out = append(out, x)
+	}
+	return out
 }
 
 // feedState is what is loaded of one feed.
@@ -114,6 +138,7 @@ func (b backend) Health(ctx context.Context) any {
 		Shards: len(s.pipe.shards), Tracked: d.Resources, Pairs: d.Pairs,
 		Resources: len(know.inventory.Resources()), Networks: len(know.inventory.Networks()), Feeds: s.feeds(know, now),
 		LatenessSeconds: time.Duration(s.c.Detect.Lateness).Seconds(),
+		ReceiveBuffer:   int(s.c.Listen.ReceiveBuffer), Sockets: sockets(udp.Sockets),
 	}
 	for i := range udp.Exporters {
 		h.AdvisedLatenessSeconds = max(h.AdvisedLatenessSeconds, udp.Exporters[i].AdvisedLateness.Seconds())
@@ -212,25 +237,31 @@ type domainState struct {
 	Format              string `json:"format"`
 	Sampling            uint32 `json:"sampling"` // 1-in-N, 0 unknown
 	SamplingSource      string `json:"samplingSource"`
+	Datagrams           uint64 `json:"datagrams"`
 	Flows               uint64 `json:"flows"`
 	EgressRepeated      uint64 `json:"egressRepeated"` // left out, told on ingress too
 	Templates           int    `json:"templates"`
 	SetsWithoutTemplate uint64 `json:"setsWithoutTemplate"`
-	SequenceLost        uint64 `json:"sequenceLost"`
-	Restarts            uint64 `json:"restarts"`
+	// MissingSince is when data without its template first came, absent when the
+	// template is there.
+	MissingSince time.Time `json:"missingSince,omitzero"`
+	SequenceLost uint64    `json:"sequenceLost"`
+	Restarts     uint64    `json:"restarts"`
 }
 
 // exporterState is one sender of flow export.
 type exporterState struct {
-	Exporter    netip.Addr `json:"exporter"`
-	Datagrams   uint64     `json:"datagrams"`
-	Bytes       uint64     `json:"bytes"`
-	Flows       uint64     `json:"flows"`
-	LastSeen    time.Time  `json:"lastSeen,omitzero"`
-	NewestEvent time.Time  `json:"newestEvent,omitzero"`
-	SkewSeconds float64    `json:"skewSeconds"`
-	ClockState  string     `json:"clockState"`
-	Replaced    uint64     `json:"replacedTimes"`
+	Exporter  netip.Addr `json:"exporter"`
+	Datagrams uint64     `json:"datagrams"`
+	Bytes     uint64     `json:"bytes"`
+	Flows     uint64     `json:"flows"`
+	// QueueDropped datagrams found the queue before the decoders full.
+	QueueDropped uint64    `json:"queueDropped"`
+	LastSeen     time.Time `json:"lastSeen,omitzero"`
+	NewestEvent  time.Time `json:"newestEvent,omitzero"`
+	SkewSeconds  float64   `json:"skewSeconds"`
+	ClockState   string    `json:"clockState"`
+	Replaced     uint64    `json:"replacedTimes"`
 	// NoRate flows had no known sampling rate, the newest at NoRateSeen.
 	NoRate     uint64    `json:"noRate"`
 	NoRateSeen time.Time `json:"noRateSeen,omitzero"`
@@ -247,7 +278,7 @@ func (s *Server) exporters() []exporterState {
 	for _, e := range stats.Exporters {
 		at[e.Exporter] = len(out)
 		out = append(out, exporterState{
-			Exporter: e.Exporter, Datagrams: e.Datagrams, Bytes: e.Bytes, Flows: e.Flows, LastSeen: clock(e.LastSeen),
+			Exporter: e.Exporter, Datagrams: e.Datagrams, Bytes: e.Bytes, Flows: e.Flows, QueueDropped: e.QueueDropped, LastSeen: clock(e.LastSeen),
 			NewestEvent: clock(e.NewestEvent), SkewSeconds: e.Skew.Seconds(), ClockState: e.ClockState, Replaced: e.Replaced,
 			NoRate: e.NoRate, NoRateSeen: clock(e.NoRateAt), AdvisedLateness: e.AdvisedLateness.Seconds(),
 			Idle: e.Idle, Domains: []domainState{},
@@ -259,8 +290,8 @@ func (s *Server) exporters() []exporterState {
 			continue
 		}
 		out[i].Domains = append(out[i].Domains, domainState{
-			Domain: d.Domain, Format: d.Format.String(), Sampling: d.Sampling, SamplingSource: d.SamplingSource.String(), Flows: d.Flows, EgressRepeated: d.EgressRepeated,
-			Templates: d.Templates, SetsWithoutTemplate: d.SetsWithoutTemplate, SequenceLost: d.SequenceLost, Restarts: d.Restarts,
+			Domain: d.Domain, Format: d.Format.String(), Sampling: d.Sampling, SamplingSource: d.SamplingSource.String(), Datagrams: d.Datagrams, Flows: d.Flows, EgressRepeated: d.EgressRepeated,
+			Templates: d.Templates, SetsWithoutTemplate: d.SetsWithoutTemplate, MissingSince: clock(d.MissingSince), SequenceLost: d.SequenceLost, Restarts: d.Restarts,
 		})
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/metrics"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/ingest"
 )
 
 // collector turns the counters of a server into metrics when they are asked
@@ -30,6 +32,12 @@ func (s *Server) metrics() (http.Handler, error) {
 		"flows_received_total":              {"Flow records decoded.", nil},
 		"flows_dropped_total":               {"Lost by reason: datagrams before decoding (kernel, queue, exporter, malformed, version), flow records after it (late, memory).", []string{"reason"}},
 		"datagrams_received_total":          {"Datagrams received.", nil},
+		"exporter_datagrams_dropped_total":  {"Datagrams of an exporter that found the queue before the decoders full.", []string{"exporter"}},
+		"queue_datagrams":                   {"Datagrams in the queues before the decoders.", nil},
+		"socket_datagrams_received_total":   {"Datagrams received by one socket; a worker has one at every address.", []string{"address", "worker"}},
+		"socket_datagrams_dropped_total":    {"Datagrams that one socket lost: in the kernel, its buffer being full, or at the queue before the decoders.", []string{"address", "worker", "reason"}},
+		"socket_receive_buffer_bytes":       {"Receive buffer that the kernel granted; 0 is not known.", []string{"address", "worker"}},
+		"socket_waiting_bytes":              {"What waits in the receive buffer, with what the kernel adds: it may reach twice the buffer.", []string{"address", "worker"}},
 		"template_missing_total":            {"Data sets that came before their template.", nil},
 		"sequence_lost_total":               {"Sent and never received, by the sequence numbers: datagrams (NetFlow v9) or records (v5, IPFIX).", []string{"exporter"}},
 		"flows_egress_repeated_total":       {"Egress flow records left out, as the exporter told of their packets on ingress too.", []string{"exporter"}},
@@ -80,6 +88,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	d := counts.stats.Load()
 	counter("flows_received_total", udp.Flows)
 	counter("datagrams_received_total", udp.Datagrams)
+	gauge("queue_datagrams", float64(udp.Waiting))
+	for _, x := range sockets(udp.Sockets) {
+		labels := []string{x.Address.String(), strconv.Itoa(x.Worker)}
+		counter("socket_datagrams_received_total", x.Datagrams, labels...)
+		counter("socket_datagrams_dropped_total", x.KernelDropped, append(labels, ingest.DropKernel)...)
+		counter("socket_datagrams_dropped_total", x.QueueDropped, append(labels, ingest.DropQueue)...)
+		gauge("socket_receive_buffer_bytes", float64(x.ReceiveBuffer), labels...)
+		gauge("socket_waiting_bytes", float64(x.Waiting), labels...)
+	}
 	for reason, n := range s.dropped() {
 		counter("flows_dropped_total", n, reason)
 	}
@@ -88,6 +105,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, e := range udp.Exporters {
 		lost[e.Exporter.String()], repeated[e.Exporter.String()] = 0, 0
 		counter("flows_without_rate_total", e.NoRate, e.Exporter.String())
+		counter("exporter_datagrams_dropped_total", e.QueueDropped, e.Exporter.String())
 	}
 	for _, x := range udp.Domains {
 		lost[x.Exporter.String()] += x.SequenceLost

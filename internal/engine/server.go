@@ -249,6 +249,7 @@ func (s *Server) announce(ln net.Listener) {
 	s.addrs.Store(&a)
 	know := s.pipe.know.Load()
 	s.log.Info("listening", "netflow", a.NetFlow, "sflow", a.SFlow, "api", a.API)
+	s.tellBuffers()
 	s.log.Info("protecting", "resources", len(know.inventory.Resources()), "networks", len(know.inventory.Networks()), "indicators", know.intel.Len())
 	if len(know.inventory.Resources())+len(know.inventory.Networks()) == 0 {
 		s.log.Warn("nothing is protected: name inventory.files in the configuration")

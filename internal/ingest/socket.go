@@ -149,3 +149,18 @@ func (u *UDP) Close() {
 		s.close()
 	}
 }
+
+// ProbeReceiveBuffer returns what the kernel grants this process of a receive
+// buffer of n bytes, 0 where it cannot be told.
+func ProbeReceiveBuffer(n int) (granted int, err error) {
+	conn, err := listenUDP("127.0.0.1:0", false)
+	if err != nil {
+		return 0, fmt.Errorf("ask for a receive buffer: %w", err)
+	}
+	var h handle
+	if granted, err = h.open(conn, n); err != nil {
+		return 0, fmt.Errorf("ask for a receive buffer: %w", err)
+	}
+	h.close()
+	return granted, nil
+}
