@@ -55,7 +55,7 @@ func (c comparison) name() string { return c.Goal + " " + c.What + " / " + c.Pee
 // comparisons are all lines of the table, in its order. What needs sockets or
 // other programs joins here.
 func comparisons(o *options) []comparison {
-	return slices.Concat(decoding(o))
+	return slices.Concat(decoding(o), receiving(o))
 }
 
 // streamsOf returns the names of the streams that comparisons read.

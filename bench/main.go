@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -84,6 +85,8 @@ const (
 func run(ctx context.Context) error {
 	o := parse()
 	switch {
+	case strings.HasPrefix(o.pass, "udp-"):
+		return udpChild(o)
 	case o.pass != "":
 		return child(o)
 	case o.render:
