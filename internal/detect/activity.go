@@ -306,26 +306,34 @@ func (a *activity) look(p *pair, c tally.Tally, h horizon) seen {
 	return s
 }
 
-// evaluate runs pair and aggregate rules for the windows that end at t.
+// evaluate runs pair and aggregate rules for the windows that end at t. The window
+// of a day is looked at every ten minutes as well, with what its newest slot holds
+// so far, which is never more than it will hold: what suffices is told at once. It
+// is for peers that are not reported yet; the rest waits for the end of the slot.
 func (a *activity) evaluate(d *Detector, r *resource, t int64, emit func(weir.Finding)) {
+	recent := a.newest(hour, floorDiv(t-1, hour.slot()))
 	for h := hour; h <= day; h++ {
-		if t%h.slot() != 0 {
-			continue
+		last, whole := floorDiv(t-1, h.slot()), t%h.slot() == 0
+		newest := recent
+		if whole && h == day {
+			newest = a.newest(h, last)
 		}
-		newest := a.newest(h, t/h.slot()-1)
 		if len(newest) == 0 {
 			continue
 		}
 		var firing []verdict
 		for _, k := range newest {
 			p := a.Pairs[k]
-			if p == nil {
+			if p == nil || !whole && p.Fired > t-h.slot() {
 				continue
 			}
-			c, _ := p.window(h, t/h.slot()-1)
+			c, _ := p.window(h, last)
 			if v, ok := a.judgePair(d, r, a.look(p, c, h), h, t); ok {
 				firing = append(firing, v)
 			}
+		}
+		if !whole && len(firing) == 0 {
+			continue
 		}
 		// The strongest first: the number of open episodes is bounded.
 		slices.SortStableFunc(firing, func(x, y verdict) int { return cmp.Compare(y.s.lower, x.s.lower) })
@@ -412,7 +420,7 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 			p.learnOwn(h, s.y, a.expose(s.n), t)
 		}
 		if !p.regular(t) {
-			if a.guessing(r, s, fam.floor(h)) && (h == hour || s.lower >= fam.floor(h)) {
+			if (h == hour || s.lower >= fam.floor(h)) && a.guessing(r, s, fam.floor(h)) {
 				// What looks like guessing is never what is normal, but for what
 				// stays below the floor all day long.
 				continue

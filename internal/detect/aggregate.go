@@ -105,7 +105,7 @@ func (a *activity) ordinary(d *Detector, p *pair, t int64) bool {
 
 // gather collects the peers of the window that ends at t.
 func (a *activity) gather(d *Detector, h horizon, t int64) (c crowd, ok bool) {
-	last, from := t/h.slot()-1, t-int64(h.window())
+	last, from := floorDiv(t-1, h.slot()), t-int64(h.window())
 	c.n, c.exact = 1, true
 	for _, k := range a.active(h, last) {
 		p := a.Pairs[k]

@@ -345,7 +345,7 @@ func TestAttributionIsAFunctionOfTheContacts(t *testing.T) {
 		if got, _ := judge(t, cs); !slices.Equal(got, want) {
 			t.Errorf("in another order: %v, want %v", got, want)
 		}
-		slices.SortFunc(cs, func(a, b weir.Contact) int { return sign(a.End - b.End) })
+		slices.SortFunc(cs, byEnd)
 		d, err := New(DefaultConfig())
 		if err != nil {
 			t.Fatal(err)

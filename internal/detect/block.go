@@ -212,7 +212,7 @@ func (r *resource) closeHour(set *allowSet, k service.Port, t int64) {
 	b := &r.Block
 	today := floorDiv(t-1, int64(day.window()))
 	inTime := func(a, b peerKey) int {
-		return cmp.Or(sign(set.Today[a].First-set.Today[b].First), sign(set.Today[a].Last-set.Today[b].Last), a.compare(b))
+		return cmp.Or(cmp.Compare(set.Today[a].First, set.Today[b].First), cmp.Compare(set.Today[a].Last, set.Today[b].Last), a.compare(b))
 	}
 	var advice []netip.Prefix
 	if mature && len(set.Today) > 0 {

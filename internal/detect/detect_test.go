@@ -351,7 +351,7 @@ func TestOrderBatchesAndShardsDoNotMatter(t *testing.T) {
 
 func TestSteadyFeedEqualsOneGulp(t *testing.T) {
 	cs := mixture()
-	slices.SortFunc(cs, func(a, b weir.Contact) int { return sign(a.End - b.End) })
+	slices.SortFunc(cs, byEnd)
 	d, err := New(DefaultConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -388,7 +388,7 @@ func TestRestartChangesNothing(t *testing.T) {
 			cs[i].PeerIntel = &weir.Verdict{Indicators: []*weir.Indicator{{Category: weir.CategoryC2, Source: "list", Confidence: 80}}}
 		}
 	}
-	slices.SortFunc(cs, func(a, b weir.Contact) int { return sign(a.End - b.End) })
+	slices.SortFunc(cs, byEnd)
 	play := func(restartAt map[int]bool) []weir.Finding {
 		d, err := New(DefaultConfig())
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/detect/pending"
 	"github.com/weir-net/weir/internal/detect/service"
 )
 
@@ -33,7 +34,8 @@ type Detector struct {
 	table    *service.Table
 	disabled map[weir.AlertType]bool
 
-	panes    map[int64][]weir.Contact // open panes by number
+	panes    map[int64]*pending.Pane // open panes by number
+	order    pending.Order
 	buffered int
 	next     int64 // first pane that is still open
 	started  bool
@@ -63,7 +65,7 @@ func New(c Config) (*Detector, error) {
 	}
 	d := &Detector{
 		cfg: c, table: table, disabled: make(map[weir.AlertType]bool),
-		panes: make(map[int64][]weir.Contact), floodDue: make(map[int64]map[uint64]bool),
+		panes: make(map[int64]*pending.Pane), floodDue: make(map[int64]map[uint64]bool),
 		res: make(map[uint64]*resource),
 		lag: int64((c.Lateness + c.Pane - 1) / c.Pane),
 	}
@@ -112,7 +114,12 @@ func (d *Detector) Observe(cs []weir.Contact) {
 			d.stats.Dropped++
 			continue
 		}
-		d.panes[n] = append(d.panes[n], *c)
+		p := d.panes[n]
+		if p == nil {
+			p = &pending.Pane{}
+			d.panes[n] = p
+		}
+		p.Add(c)
 		d.buffered++
 	}
 }
@@ -154,7 +161,7 @@ func (d *Detector) closeTo(to int64, report func(weir.Finding)) {
 		for len(filled) > 0 && filled[0] < n {
 			filled = filled[1:]
 		}
-		if len(d.panes[n]) == 0 && len(d.floodDue[n-d.lag]) == 0 {
+		if d.panes[n] == nil && len(d.floodDue[n-d.lag]) == 0 {
 			// Nothing happens before the next boundary or the next contact.
 			skip := min(to, (floorDiv(n*pane, hour.slot())+1)*hour.slot()/pane-1)
 			if d.quiet(n * pane) {
@@ -200,7 +207,7 @@ func (d *Detector) closePane(n int64, report func(weir.Finding)) {
 		}
 	}
 	for _, g := range groups {
-		g.res.pane(d, g.contacts, start, end)
+		g.res.pane(d, d.order.Contacts(g.Group), start, end)
 	}
 	for _, g := range groups {
 		g.res.intelRules(d, end, emit)
@@ -230,75 +237,31 @@ func (d *Detector) familyOf(t weir.AlertType) settings {
 	return d.fam[max(i, 0)]
 }
 
-// group is the contacts of one resource in one pane, in canonical order.
+// group is the contacts of one resource in one pane.
 type group struct {
-	res      *resource
-	contacts []weir.Contact
+	res *resource
+	pending.Group
 }
 
 // take removes a pane and returns its contacts by resource, resources by key.
 func (d *Detector) take(n int64) []group {
-	cs := d.panes[n]
-	delete(d.panes, n)
-	d.buffered -= len(cs)
-	byRes := make(map[uint64][]weir.Contact)
-	for i := range cs {
-		k := cs[i].Resource.Key()
-		byRes[k] = append(byRes[k], cs[i])
+	p := d.panes[n]
+	if p == nil {
+		return nil
 	}
-	groups := make([]group, 0, len(byRes))
-	for _, k := range slices.Sorted(maps.Keys(byRes)) {
-		cs := byRes[k]
-		slices.SortFunc(cs, compareContacts)
-		r, ok := d.res[k]
+	delete(d.panes, n)
+	d.buffered -= p.Len()
+	parts := d.order.Take(p)
+	groups := make([]group, len(parts))
+	for i, part := range parts {
+		r, ok := d.res[part.Key]
 		if !ok {
-			r = newResource(k)
-			d.res[k] = r
+			r = newResource(part.Key)
+			d.res[part.Key] = r
 		}
-		groups = append(groups, group{r, cs})
+		groups[i] = group{r, part}
 	}
 	return groups
-}
-
-// compareContacts orders the contacts of one resource. It is a total order up
-// to equality of everything a rule looks at, so equal contacts may swap.
-func compareContacts(a, b weir.Contact) int {
-	if c := a.End - b.End; c != 0 {
-		return sign(c)
-	}
-	if c := a.Start - b.Start; c != 0 {
-		return sign(c)
-	}
-	return cmp.Or(
-		a.Peer.Compare(b.Peer), a.Own.Compare(b.Own), cmp.Compare(a.Proto, b.Proto),
-		cmp.Compare(a.Out.Packets, b.Out.Packets), cmp.Compare(a.In.Packets, b.In.Packets),
-		cmp.Compare(a.Out.Bytes, b.Out.Bytes), cmp.Compare(a.In.Bytes, b.In.Bytes),
-		cmp.Compare(a.Out.Flags, b.Out.Flags), cmp.Compare(a.In.Flags, b.In.Flags),
-		cmp.Compare(a.Sampling, b.Sampling), cmp.Compare(a.SamplingSource, b.SamplingSource),
-		cmp.Compare(a.Known, b.Known), cmp.Compare(a.LogOdds, b.LogOdds), cmp.Compare(a.Action, b.Action),
-		a.Exporter.Compare(b.Exporter), cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Interface, b.Interface),
-		cmp.Compare(a.Leg, b.Leg), compareBool(a.FromOwn, b.FromOwn), compareBool(a.Allowed, b.Allowed),
-	)
-}
-
-func sign(v int64) int {
-	switch {
-	case v < 0:
-		return -1
-	case v > 0:
-		return 1
-	}
-	return 0
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 // CompareFindings is the order in which findings of one close are reported, and

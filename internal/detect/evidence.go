@@ -141,16 +141,19 @@ func pointsOf(h horizon, t int64, expected float64, slot func(int64) *[10]uint32
 	const parts = 10
 	step := h.slot() / parts
 	points := make([]weir.Point, 0, slotsPerWindow*parts)
-	last := t/h.slot() - 1
+	last := floorDiv(t-1, h.slot())
 	for n := last - slotsPerWindow + 1; n <= last; n++ {
 		s := slot(n)
 		for i := range int64(parts) {
-			v := 0.0
+			v, from := 0.0, n*h.slot()+i*step
+			if from >= t {
+				break
+			}
 			if s != nil {
 				v = float64(s[i])
 			}
 			points = append(points, weir.Point{
-				Time: n*h.slot() + i*step, Observed: v, Expected: expected / (slotsPerWindow * parts),
+				Time: from, Observed: v, Expected: expected / (slotsPerWindow * parts),
 			})
 		}
 	}

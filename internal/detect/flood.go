@@ -3,7 +3,6 @@ package detect
 import (
 	"cmp"
 	"maps"
-	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"github.com/weir-net/weir"
 	"github.com/weir-net/weir/internal/baseline"
 	"github.com/weir-net/weir/internal/detect/carpet"
+	"github.com/weir-net/weir/internal/detect/score"
 	"github.com/weir-net/weir/internal/detect/service"
 )
 
@@ -314,7 +314,7 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 		toBits(&f, 8*float64(ev.bytes)/float64(ev.x))
 	}
 	f.Surprise = surprise
-	f.Confidence = floodConfidence(rate/floor, surprise, phase)
+	f.Confidence = score.Flood(rate/floor, surprise, phase)
 	f.Baseline = baselineInfo(base, prior, phase, end)
 	if tier < 1 {
 		f.Facts["tier"] = "low"
@@ -323,14 +323,6 @@ func (r *resource) judgeFlood(d *Detector, class floodClass, sum *floodSum, pane
 		f.Limits = append(f.Limits, weir.Limit{Code: weir.LimitColdStart})
 	}
 	r.fire(d, f, emit)
-}
-
-func floodConfidence(ratio, surprise float64, phase int) float64 {
-	parts := []float64{math.Min(0.5+0.1*math.Log2(math.Max(ratio, 1)), 0.9)}
-	if phase > baseline.PhaseCold {
-		parts = append(parts, baseline.SurpriseConfidence(surprise))
-	}
-	return baseline.CombineConfidence(parts...)
 }
 
 // toBits turns the numbers of a finding from packets into bits a second, but
@@ -445,6 +437,9 @@ func (s *floodState) novel(keys []peerKey, t int64) bool {
 func (s *floodState) learnDestinations(fp *floodPane, t int64) {
 	today := floorDiv(t, int64(day.window()))
 	for i := range fp {
+		if len(fp[i].Dst) == 0 {
+			continue
+		}
 		ev := fp[i].collect(floodUDP)
 		for _, k := range ev.keys[:min(len(ev.keys), floodVictims)] {
 			if _, ok := s.Known[k]; !ok && len(s.Known) < floodDsts {

@@ -136,7 +136,7 @@ func (s *intelState) add(c *weir.Contact, ses *session) {
 // beat notes when the own end talks to a controller. Where nothing is sampled a
 // record of its own packets is one talk; under sampling a packet either way is.
 func (s *intelState) beat(k peerKey, c *weir.Contact, ses *session) {
-	if ses != nil && !ses.out || c.Allowed || !slices.ContainsFunc(c.PeerIntel.Indicators, isC2) {
+	if ses != nil && !ses.out || c.Allowed || !slices.ContainsFunc(c.PeerIntel.Indicators, score.Controller) {
 		return
 	}
 	if c.Sampling == 1 && !c.FromOwn && !c.Known.Has(weir.HasReverse) {
@@ -282,11 +282,6 @@ func (p *sighting) c2Path() string {
 	return ""
 }
 
-// isC2 reports whether an indicator accuses an address of being a controller.
-func isC2(i *weir.Indicator) bool {
-	return (i.Category == weir.CategoryC2 || i.Category == weir.CategorySinkhole) && score.Narrow(i)
-}
-
 func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(weir.Finding)) {
 	path := p.c2Path()
 	if path == "" {
@@ -299,12 +294,12 @@ func (r *resource) c2(d *Detector, k peerKey, p *sighting, t int64, emit func(we
 	}
 	slices.Sort(ports)
 	for _, port := range ports {
-		worth = math.Max(worth, score.Of(p.verdict, t, max(port, 1), isC2))
+		worth = math.Max(worth, score.Of(p.verdict, t, max(port, 1), score.Controller))
 	}
 	var best *weir.Indicator
 	sinkhole := false
 	for _, i := range p.verdict.Indicators {
-		if !isC2(i) || i.Port != 0 && !slices.Contains(ports, i.Port) {
+		if !score.Controller(i) || i.Port != 0 && !slices.Contains(ports, i.Port) {
 			continue
 		}
 		portMatch = portMatch || i.Port != 0

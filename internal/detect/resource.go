@@ -28,6 +28,7 @@ type resource struct {
 	Last  int64 // newest event time
 
 	Acts   map[actKey]*activity
+	keys   []actKey // of Acts, in order, or not as many
 	Listen listen.Set
 	View   visibility
 	Intel  intelState
@@ -225,7 +226,7 @@ func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
 			r.Back.add(d, r, c)
 			continue
 		}
-		if i > 0 && duplicate(c, &cs[i-1]) {
+		if i > 0 && vantage.Duplicate(c, &cs[i-1]) {
 			continue
 		}
 		if attemptLog(c) {
@@ -254,17 +255,6 @@ func (r *resource) pane(d *Detector, cs []weir.Contact, start, end int64) {
 	}
 	r.View.Xf, r.View.Xr = decayView(r.View)
 	r.learnListeners(cs, end)
-}
-
-// duplicate reports whether an unsampled record repeats the one before it in
-// canonical order: the same connection, times and counts, whichever exporter
-// told it. Two samples of one connection are no duplicates but more information
-// (section 4.4).
-func duplicate(c, before *weir.Contact) bool {
-	const full = weir.HasPorts | weir.HasPackets | weir.HasBytes
-	return c.Sampling == 1 && before.Sampling == 1 && c.Known.Has(full) && before.Known.Has(full) &&
-		c.End == before.End && c.Start == before.Start && c.Peer == before.Peer && c.Own == before.Own && c.Proto == before.Proto &&
-		c.Out == before.Out && c.In == before.In && c.FromOwn == before.FromOwn
 }
 
 // attemptLog reports whether a record comes from a log of attempts rather than
@@ -334,7 +324,14 @@ func (r *resource) boundary(d *Detector, t int64, emit func(weir.Finding)) {
 	if t-r.Last > int64(day.window())+day.slot() {
 		return
 	}
-	keys := slices.SortedFunc(maps.Keys(r.Acts), compareActKeys)
+	if len(r.keys) != len(r.Acts) {
+		r.keys = slices.SortedFunc(maps.Keys(r.Acts), compareActKeys)
+	}
+	// Without a contact in the newest ten minutes nothing ends but hours and days.
+	keys := slices.Clone(r.keys)
+	if t%int64(time.Hour) != 0 && r.Last < t-hour.slot() {
+		keys = nil
+	}
 	for _, k := range keys {
 		a := r.Acts[k]
 		a.evaluate(d, r, t, emit)
@@ -343,6 +340,7 @@ func (r *resource) boundary(d *Detector, t int64, emit func(weir.Finding)) {
 			a.prune(r, d, t)
 			if len(a.Pairs) == 0 && t-a.Last > int64(30*24*time.Hour) {
 				delete(r.Acts, k)
+				r.keys = nil
 			}
 		}
 	}
@@ -352,8 +350,11 @@ func (r *resource) boundary(d *Detector, t int64, emit func(weir.Finding)) {
 }
 
 func compareActKeys(a, b actKey) int {
-	if c := compareBool(a.Out, b.Out); c != 0 {
-		return c
+	if a.Out != b.Out {
+		if b.Out {
+			return -1
+		}
+		return 1
 	}
 	return int(a.Port.Proto)<<16 + int(a.Port.Port) - int(b.Port.Proto)<<16 - int(b.Port.Port)
 }

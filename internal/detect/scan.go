@@ -45,6 +45,7 @@ type scanState struct {
 	pending map[targetKey]*sweep.Probe
 	sweeps  []service.Port // excursions that grew in this pane
 	verts   []peerKey
+	newest  int64 // event time of the newest first contact that a run took
 	Known   habit.Known
 	Sweeps  map[service.Port]*sweep.Run
 	Verts   map[peerKey]*sweep.Run
@@ -178,6 +179,7 @@ func (r *resource) takeProbes(t int64, t0, t1 float64, off bool) {
 			continue
 		}
 		s.Known.Add(h, t)
+		s.newest = max(s.newest, p.Last)
 		if sweep.Web(p.Port.Port) || p.Share() >= sweep.DeadShare {
 			s.New.Add(p.Port)
 		}
@@ -219,6 +221,9 @@ func (r *resource) reportScans(d *Detector, t int64, late bool, factor int, cold
 	since := t - nanos(d.cfg.Pane)
 	if late {
 		since = t - hour.slot()
+	}
+	if late && s.newest < since {
+		return // nothing grew
 	}
 	total := -1
 	sweeps, verts := s.grown(late)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 
 	"github.com/weir-net/weir"
+	"github.com/weir-net/weir/internal/detect/pending"
 )
 
 // stateVersion is the version of the form of a snapshot.
@@ -37,7 +39,7 @@ type state struct {
 func (d *Detector) Snapshot() ([]byte, error) {
 	var b bytes.Buffer
 	err := gob.NewEncoder(&b).Encode(state{
-		Version: stateVersion, Next: d.next, Started: d.started, Panes: d.panes, FloodDue: d.floodDue, Res: d.res, Stats: d.stats,
+		Version: stateVersion, Next: d.next, Started: d.started, Panes: d.open(), FloodDue: d.floodDue, Res: d.res, Stats: d.stats,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("writing detector state: %w", err)
@@ -154,12 +156,19 @@ func (d *Detector) decode(snapshot []byte) (*state, error) {
 	return &s, nil
 }
 
+// open returns the contacts of the open panes.
+func (d *Detector) open() map[int64][]weir.Contact {
+	out := make(map[int64][]weir.Contact, len(d.panes))
+	for n, p := range d.panes {
+		out[n] = p.All()
+	}
+	return out
+}
+
 // adopt makes a state that was decoded that of the detector.
 func (d *Detector) adopt(s *state) {
-	d.next, d.started, d.panes, d.floodDue, d.res, d.stats = s.Next, s.Started, s.Panes, s.FloodDue, s.Res, s.Stats
-	if d.panes == nil {
-		d.panes = make(map[int64][]weir.Contact)
-	}
+	d.next, d.started, d.floodDue, d.res, d.stats = s.Next, s.Started, s.FloodDue, s.Res, s.Stats
+	d.panes = make(map[int64]*pending.Pane)
 	if d.floodDue == nil {
 		d.floodDue = make(map[int64]map[uint64]bool)
 	}
@@ -167,8 +176,11 @@ func (d *Detector) adopt(s *state) {
 		d.res = make(map[uint64]*resource)
 	}
 	d.buffered = 0
-	for _, cs := range d.panes {
-		d.buffered += len(cs)
+	for n, cs := range s.Panes {
+		if len(cs) > 0 {
+			d.panes[n] = pending.Of(cs)
+			d.buffered += len(cs)
+		}
 	}
 	d.findServices()
 }
@@ -182,7 +194,7 @@ func (d *Detector) findServices() {
 			a.svc = d.table.Find(r.Res, !key.Out, key.Port.Proto, key.Port.Port)
 			return a.svc == nil
 		})
-		r.PairCount = [2]int{}
+		r.PairCount, r.keys = [2]int{}, nil
 		for key, a := range r.Acts {
 			if d.pairs += len(a.Pairs); key.Out {
 				r.PairCount[1] += len(a.Pairs)
@@ -197,6 +209,7 @@ func (d *Detector) findServices() {
 // none were encoded.
 func (r *resource) complete(fresh *resource) {
 	r.Intel.pane, r.Intel.own, r.Scan.pending = fresh.Intel.pane, fresh.Intel.own, fresh.Scan.pending
+	r.Scan.newest = math.MaxInt64 // until the first contact tells
 	if r.Block.Sets == nil {
 		r.Block.Sets = fresh.Block.Sets
 	}

@@ -12,7 +12,7 @@ import (
 // that starts again with more or fewer shards.
 func TestPartsAreRestoredIntoAnyNumberOfDetectors(t *testing.T) {
 	cs := mixture()
-	slices.SortFunc(cs, func(a, b weir.Contact) int { return sign(a.End - b.End) })
+	slices.SortFunc(cs, byEnd)
 	half := len(cs) / 2
 	fresh := func(n int) []*Detector {
 		var out []*Detector
@@ -82,7 +82,7 @@ func TestPartsAreRestoredIntoAnyNumberOfDetectors(t *testing.T) {
 
 func TestRestoreAllRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 	cs := mixture()
-	slices.SortFunc(cs, func(a, b weir.Contact) int { return sign(a.End - b.End) })
+	slices.SortFunc(cs, byEnd)
 	var parts [][]byte
 	for _, n := range []int{len(cs) / 3, len(cs)} {
 		d, err := New(DefaultConfig())
@@ -115,7 +115,7 @@ func TestRestoreAllRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 // nothing falls over on the way.
 func FuzzRestore(f *testing.F) {
 	cs := mixture()
-	slices.SortFunc(cs, func(a, b weir.Contact) int { return sign(a.End - b.End) })
+	slices.SortFunc(cs, byEnd)
 	for _, n := range []int{0, 3} {
 		d, err := New(DefaultConfig())
 		if err != nil {

@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"cmp"
+	"encoding/binary"
 	"math/bits"
 	"slices"
 	"time"
@@ -51,7 +53,12 @@ func floorDiv(a, b int64) int64 {
 // /64 that one site controls (section 13, rotation inside a /64).
 type peerKey [16]byte
 
-func (k peerKey) compare(o peerKey) int { return slices.Compare(k[:], o[:]) }
+func (k peerKey) compare(o peerKey) int {
+	if a, b := binary.BigEndian.Uint64(k[:8]), binary.BigEndian.Uint64(o[:8]); a != b {
+		return cmp.Compare(a, b)
+	}
+	return cmp.Compare(binary.BigEndian.Uint64(k[8:]), binary.BigEndian.Uint64(o[8:]))
+}
 
 // slotCounts is a tally with the number of its slot and a finer series: ten
 // parts of equal length.
@@ -111,6 +118,11 @@ func (p *pair) at(h horizon, n int64) (slot *slotCounts, fresh bool) {
 // window merges the slots of the window that ends with slot last (inclusive).
 // ok is false when the pair was silent in all of it.
 func (p *pair) window(h horizon, last int64) (c tally.Tally, ok bool) {
+	if s := p.Slots[h]; len(s) == 1 && s[0].N > last-slotsPerWindow && s[0].N <= last {
+		c = s[0].Tally // nothing is added to it
+		c.Seen = true
+		return c, true
+	}
 	for i := range p.Slots[h] {
 		s := &p.Slots[h][i]
 		if s.N > last-slotsPerWindow && s.N <= last {

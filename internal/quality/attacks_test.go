@@ -155,11 +155,12 @@ func (s *sheet) pairs(list []service, in bool, window time.Duration) {
 			if window > time.Hour {
 				length, from, kind = 23*time.Hour, 30*time.Minute, svc.name+" over a day"
 			}
-			count := whole(x * pairReach(s.c.n, svc, window, w))
+			reach := pairReach(s.c.n, svc, window, w)
+			count := whole(x * reach)
 			r := s.resource(fmt.Sprintf("listen %d,443", svc.port))
 			own, out := ownAddr(s.c.resources), outsider(s.c.resources)
 			a := attack{rule: svc.in, kind: kind, factor: x, when: w, row: scenario.Row{Attacker: only(out), Victim: only(own)},
-				start: at(day, from), end: at(day, from+length), src: out, dst: own, port: svc.port, counted: true}
+				start: at(day, from), end: at(day, from+length), src: out, dst: own, port: svc.port, counted: true, reach: whole(reach)}
 			a.truth = evenly(a.start, length, count)
 			if in {
 				s.history(r, svc.port)

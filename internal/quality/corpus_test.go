@@ -47,6 +47,8 @@ type attack struct {
 	// counted says that what adds up over the time of the attack reaches the
 	// reach at the share 1/factor of it.
 	counted bool
+	// reach is the number of logins that suffices, 0 for other attacks.
+	reach uint64
 	// peers are the two ends for the rules of others: who attacks, who is attacked
 	// (invalid: many), on which port.
 	src, dst netip.Addr

@@ -24,8 +24,8 @@ import (
 //   - of many peers, without sampling: the end of the first record with which as
 //     many peers as the reach have two connections each that were answered, the
 //     fewest that count (section 3.6);
-//   - of a pair, without sampling: an even attack passes the reach at the share
-//     1/factor of its length.
+//   - of a pair, without sampling: the end of the login with which there are as
+//     many as the reach.
 type evidence struct {
 	c  *cell
 	at []int64 // by attack; 0 as long as nothing suffices
@@ -33,6 +33,7 @@ type evidence struct {
 	byOwn  [256]int
 	floods []floodEvidence
 	peers  []map[netip.Addr]map[uint16]bool
+	logins []uint64 // records of the client, by attack
 }
 
 // floodEvidence follows the panes of a flood.
@@ -45,7 +46,8 @@ type floodEvidence struct {
 }
 
 func newEvidence(c *cell) *evidence {
-	e := &evidence{c: c, at: make([]int64, len(c.attacks)), floods: make([]floodEvidence, len(c.attacks)), peers: make([]map[netip.Addr]map[uint16]bool, len(c.attacks))}
+	e := &evidence{c: c, at: make([]int64, len(c.attacks)), floods: make([]floodEvidence, len(c.attacks)), peers: make([]map[netip.Addr]map[uint16]bool, len(c.attacks)),
+		logins: make([]uint64, len(c.attacks))}
 	for i := range e.byOwn {
 		e.byOwn[i] = -1
 	}
@@ -61,10 +63,6 @@ func newEvidence(c *cell) *evidence {
 			e.floods[i].need = leastPackets(c.n, floodFloor(a.kind))
 		case weir.RDPIncomingManyToOne, weir.SSHIncomingManyToOne, weir.RDPOutgoingOneToMany, weir.SSHOutgoingOneToMany:
 			e.peers[i] = map[netip.Addr]map[uint16]bool{}
-		case weir.RDPIncomingOneToOne, weir.SSHIncomingOneToOne, weir.RDPOutgoingOneToOne, weir.SSHOutgoingOneToOne, weir.SQLIncomingOneToOne, weir.GenericIncomingOneToOne:
-			if c.n == 1 && a.factor >= 1 {
-				e.at[i] = a.start + int64(float64(a.end-a.start)/a.factor)
-			}
 		}
 	}
 	return e
@@ -123,6 +121,11 @@ func (e *evidence) take(flows []weir.Flow) {
 				e.at[i] = e.floods[i].take(f)
 			}
 		default:
+			if e.c.n == 1 && a.reach > 0 && a.row.Attacker.Contains(src) && f.Dst.Port() == a.port {
+				if e.logins[i]++; e.logins[i] == a.reach {
+					e.at[i] = f.End
+				}
+			}
 			if m := e.peers[i]; m != nil && e.c.n == 1 && f.TCPFlags&weir.ACK != 0 && (f.Src.Port() == a.port || f.Dst.Port() == a.port) {
 				client := f.Src.Port()
 				if client == a.port {

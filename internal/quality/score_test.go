@@ -185,8 +185,9 @@ func (t *tally) interval(c *cell, a *attack, al *weir.Alert) {
 	}
 	from, to := al.First, al.Last+1
 	if len(al.Series) > 0 {
+		// The newest slot of a day's window may have begun only.
 		from = al.Series[0].Time
-		to = from + int64(al.Window)
+		to = al.Series[len(al.Series)-1].Time + al.Series[1].Time - from
 	}
 	truth := a.truth(from, to)
 	if truth == 0 {

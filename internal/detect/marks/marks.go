@@ -91,5 +91,7 @@ func Sessions(d, x uint64) float64 {
 // connections, so that d says nothing: the lower 95 % bound of the share of SYNs
 // is at least 0.03, seven times that of a long session, though ports repeat.
 func Reused(d, x, syn uint64) bool {
-	return x >= reusedPackets && 4*d < x && baseline.BetaLCB95(syn, x) >= reusedShare
+	// A log-concave density has at least 1/e of its mass below its mean, so that the
+	// bound lies below it.
+	return x >= reusedPackets && 4*d < x && float64(syn+1) >= reusedShare*float64(x+2) && baseline.BetaLCB95(syn, x) >= reusedShare
 }

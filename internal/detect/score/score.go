@@ -114,3 +114,18 @@ func Narrow(i *weir.Indicator) bool {
 	}
 	return i.Prefix.Bits() >= 64
 }
+
+// Controller reports whether an indicator accuses an address of being a controller.
+func Controller(i *weir.Indicator) bool {
+	return (i.Category == weir.CategoryC2 || i.Category == weir.CategorySinkhole) && Narrow(i)
+}
+
+// Flood returns the confidence of a flood of so many times the floor, whose surprise
+// counts once the first day is over.
+func Flood(ratio, surprise float64, phase int) float64 {
+	parts := []float64{math.Min(0.5+0.1*math.Log2(math.Max(ratio, 1)), 0.9)}
+	if phase > baseline.PhaseCold {
+		parts = append(parts, baseline.SurpriseConfidence(surprise))
+	}
+	return baseline.CombineConfidence(parts...)
+}

@@ -5,6 +5,7 @@ package sweep
 
 import (
 	"cmp"
+	"encoding/binary"
 	"maps"
 	"math"
 	"net/netip"
@@ -36,7 +37,12 @@ const (
 // Peer is a destination: an address, or the /64 of one.
 type Peer [16]byte
 
-func (p Peer) compare(o Peer) int { return slices.Compare(p[:], o[:]) }
+func (p Peer) compare(o Peer) int {
+	if a, b := binary.BigEndian.Uint64(p[:8]), binary.BigEndian.Uint64(o[:8]); a != b {
+		return cmp.Compare(a, b)
+	}
+	return cmp.Compare(binary.BigEndian.Uint64(p[8:]), binary.BigEndian.Uint64(o[8:]))
+}
 
 func (p Peer) addr() netip.Addr { return netip.AddrFrom16(p).Unmap() }
 
@@ -56,7 +62,10 @@ type Probe struct {
 // Compare orders probes by time, so that which addresses take part does not
 // matter (property P9); the address decides ties only.
 func (p *Probe) Compare(q *Probe) int {
-	return cmp.Or(cmp.Compare(p.First, q.First), cmp.Compare(p.Last, q.Last), cmp.Compare(p.Xf, q.Xf), cmp.Compare(p.Syn, q.Syn),
+	if p.First != q.First {
+		return cmp.Compare(p.First, q.First)
+	}
+	return cmp.Or(cmp.Compare(p.Last, q.Last), cmp.Compare(p.Xf, q.Xf), cmp.Compare(p.Syn, q.Syn),
 		p.Peer.compare(q.Peer), p.Port.Compare(q.Port))
 }
 

@@ -404,3 +404,14 @@ func (s *Set) apply(cs []weir.Contact, dir int) {
 		c.Sampling = uint32(min(max(n, 2), float64(c.Sampling)))
 	}
 }
+
+// Duplicate reports whether an unsampled record repeats the one before it in
+// canonical order: the same connection, times and counts, whichever exporter
+// told it. Two samples of one connection are no duplicates but more information
+// (section 4.4).
+func Duplicate(c, before *weir.Contact) bool {
+	const full = weir.HasPorts | weir.HasPackets | weir.HasBytes
+	return c.Sampling == 1 && before.Sampling == 1 && c.Known.Has(full) && before.Known.Has(full) &&
+		c.End == before.End && c.Start == before.Start && c.Peer == before.Peer && c.Own == before.Own && c.Proto == before.Proto &&
+		c.Out == before.Out && c.In == before.In && c.FromOwn == before.FromOwn
+}
