@@ -160,7 +160,7 @@ type shapeOf struct {
 	proof    float64               // connections so many times as long must be ruled out by the evidence itself
 	least    map[uint64]uint64     // unmarked, by packets
 	tails    map[[2]uint64]float64 // by packets and fewest marks
-	proofs   map[[2]uint64]float64 // likewise
+	proofs   map[[2]uint64]float64 // by ports and packets
 }
 
 func newShape(n uint32, k, marks float64, crowd bool) *shapeOf {
@@ -209,6 +209,10 @@ func (s *shapeOf) pass(d, x uint64, surplus float64) float64 {
 // proven returns the probability that d distinct ports among x packets and their
 // marks show connections shorter than proof times the mean login.
 func (s *shapeOf) proven(d, x uint64) float64 {
+	key := [2]uint64{d, x}
+	if v, ok := s.proofs[key]; ok {
+		return v
+	}
 	e := Connections{N: s.n, Packets: x, Ports: d, Of: x, PerConnection: loginMarks}
 	share := s.marks
 	if s.crowd { // marks but SYNs, among packets but SYNs
@@ -216,18 +220,11 @@ func (s *shapeOf) proven(d, x uint64) float64 {
 		e.PerConnection--
 		share = e.PerConnection / (s.k - 1)
 	}
-	for e.Marks < e.Of && e.Odds(s.k, s.proof) < stormOdds {
-		e.Marks++
+	v := 1.0
+	for ; e.Marks < e.Of && e.Odds(s.k, s.proof) < stormOdds; e.Marks++ {
+		v -= binomial(float64(e.Of), share, float64(e.Marks))
 	}
-	key := [2]uint64{e.Of, e.Marks}
-	v, ok := s.proofs[key]
-	if !ok {
-		v = 1
-		for c := range e.Marks {
-			v -= binomial(float64(e.Of), share, float64(c))
-		}
-		s.proofs[key] = v
-	}
+	s.proofs[key] = v
 	return v
 }
 
