@@ -178,6 +178,9 @@ func (a *app) summary(d *engine.Detection, alerts int64, took time.Duration, o e
 	}
 	a.tellRateless(s)
 	a.tellOlder(d)
+	if s.Dropped > 0 {
+		a.warn("%s of %d were dropped, as open panes filled detect.memory: raise it (--set detect.memory=…), or give the input in order of time", plural(s.Dropped, "contact"), s.Contacts)
+	}
 	if s.Late > 0 {
 		a.note("%s came too late for their pane and were dropped", plural(s.Late, "flow"))
 	}
