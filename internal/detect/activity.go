@@ -38,8 +38,11 @@ type activity struct {
 	Ref      uint32   // sampling at which Uniq is kept
 	Season   baseline.Season
 	First    int64
-	Peak     [2]uint64
-	Many     uint32 // bit i: many new destinations i days before the newest that was learnt
+	// Peak is the largest number of peers of a window that was learnt, but for the
+	// newest, which is Recent: an attack that goes on is not compared with itself.
+	Peak   [2]uint64
+	Recent [2]uint64
+	Many   uint32 // bit i: many new destinations i days before the newest that was learnt
 }
 
 // ownRate is the history of a known peer: what it did in windows in which it
@@ -454,7 +457,7 @@ func (a *activity) learnWindow(d *Detector, r *resource, h horizon, t int64) {
 		a.Many <<= 1
 	}
 	if r.teaches(a.aggregateKey(), t) {
-		a.Peak[h] = max(a.Peak[h], u)
+		a.Peak[h], a.Recent[h] = max(a.Peak[h], a.Recent[h]), u
 		if h == day && u >= controllerPeers {
 			a.Many |= 1
 		}

@@ -173,7 +173,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 		// more peers a day than in its hours taken one by one.
 		expected = math.Max(expected, day.hours()*a.Uniq[hour].Mean(prior)*a.peerExposure(hour, c.n, t))
 	}
-	if !a.Key.Out && r.younger(t, d.cfg.LearnWarm) {
+	if !a.Key.Out && !c.exact && r.younger(t, d.cfg.LearnWarm) {
 		// The course of a day is not known yet: no hour is compared with less than the
 		// busiest one.
 		expected = math.Max(expected, float64(a.Peak[h]))
