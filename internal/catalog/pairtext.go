@@ -53,6 +53,12 @@ func pairText(label, family, ports, packets, length string, outgoing bool) (en, 
 		{"", length, "クライアント側平均パケット長の上限（バイト）"},
 		{"", "30 分", "エピソードを終了する無通信時間"},
 	}
+	en.Defaults = append(en.Defaults, Default{"", "30 s to 10 min", "in the first week of a resource: period of health checks, which stay silent (ten cycles at one phase; in unsampled data only connections too short for logins). A guesser who keeps such a schedule in that week is missed where data is sampled"})
+	ja.Defaults = append(ja.Defaults, Default{"", "30 秒～10 分", "リソースの最初の 1 週間に、死活監視とみなして対象外とする接続周期（同じ位相で 10 周期以上。サンプリングされていないデータでは、ログインより短い接続に限る）。サンプリングされたデータでは、この期間に同じ周期で推測を行う攻撃者は検知されない"})
+	if family == "ssh" {
+		en.Defaults = append(en.Defaults, Default{"", "100 : 1, 2 × M(W)", "sampled data, in the first week of a resource: odds that control marks and repeated ports must show for logins against sessions 20 times as long, and all floors doubled"})
+		ja.Defaults = append(ja.Defaults, Default{"", "100 : 1、2 × M(W)", "サンプリングされたデータで、リソースの最初の 1 週間に求める尤度比（制御フラグと再出現ポートから算出。20 倍長いセッションに対してログインである比）と、2 倍にした下限"})
+	}
 	en.Evidence = append(commonEvidenceEN(), "The observed number of distinct connections (the exact number in unsampled data), its lower bound and, where the sampling rate is known, the estimate with its 95 % interval.")
 	ja.Evidence = append(commonEvidenceJA(), "観測された接続数（サンプリングされていないデータでは正確な数）とその下限推定値。サンプリング レートがわかっている場合は、推定値と 95 % 信頼区間。")
 	return en, ja
@@ -100,6 +106,26 @@ func aggregateText(s service, outgoing bool) (en, ja Text) {
 		{"detect." + s.family + ".packetsPerConnection", s.packets, "k_s。失敗したログインのクライアント側パケット数"},
 		{"", "2 時間", "エピソードを終了する無通信時間"},
 	}
+	// In the first week the length of connections must be shown (decision 0009).
+	proofEN := "sampled data, in the first week of a resource: odds that the packets of all peers together must show for logins against sessions 20 times as long"
+	proofJA := "サンプリングされたデータで、リソースの最初の 1 週間に、すべての相手のパケットを合わせて求める尤度比（20 倍長いセッションに対してログインである比"
+	if s.family == "ssh" {
+		when, whenJA := ", on its first day", "。初日は"
+		if outgoing {
+			when, whenJA = ", outward always", "。外向きは常に"
+		}
+		proofEN += when + " against automation, twice as long"
+		proofJA += whenJA + "、2 倍長い自動処理の接続に対する比"
+	}
+	if outgoing {
+		proofEN += "; later for a machine that logged in to ten new destinations on five of the last 14 days"
+		proofJA += "）。その後も、直近 14 日のうち 5 日以上で 10 件以上の新しい宛先にログインしたマシンに適用"
+	} else {
+		proofEN += "; the number of peers is compared with the busiest hour so far"
+		proofJA += "）。通信相手の数は、それまでで最も多かった 1 時間と比較する"
+	}
+	en.Defaults = append(en.Defaults, Default{"", "100 : 1", proofEN})
+	ja.Defaults = append(ja.Defaults, Default{"", "100 : 1", proofJA})
 	en.Expression, ja.Expression = manyToOneFormulaEN, manyToOneFormulaJA
 	if outgoing {
 		en.Expression, ja.Expression = oneToManyFormulaEN, oneToManyFormulaJA
