@@ -444,3 +444,23 @@ func TestRestoreRefusesWhatItCannotRead(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstContactsMayComeOutOfOrder is P4 for the beginning: what is not before
+// the watermark is never late, though a later contact came first.
+func TestFirstContactsMayComeOutOfOrder(t *testing.T) {
+	d, err := New(DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(1, 1)
+	s.one(40*time.Second, 0, peerAt(1, 1), 22, login, false)
+	s.one(70*time.Second, 0, peerAt(1, 2), 22, login, false)
+	cs := observe(s.conns, 1, 1)
+	none := func(weir.Finding) {}
+	d.Observe(cs[1:])
+	d.Close(cs[1].End-int64(2*time.Minute), none) // nothing is closed by this
+	d.Observe(cs[:1])
+	if n := d.Stats().Late; n != 0 {
+		t.Errorf("%d contacts are late, none is before the watermark", n)
+	}
+}

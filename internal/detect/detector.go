@@ -151,7 +151,8 @@ func (d *Detector) closeTo(to int64, report func(weir.Finding)) {
 		if len(d.panes) == 0 {
 			return
 		}
-		d.next = slices.Min(slices.Collect(maps.Keys(d.panes)))
+		// Not after the watermark: older contacts may still come.
+		d.next = min(to, slices.Min(slices.Collect(maps.Keys(d.panes))))
 		d.started = true
 	}
 	pane := int64(d.cfg.Pane)
