@@ -85,3 +85,18 @@ func NBQuantile(q, a, mean float64) uint64 {
 	}
 	return lo
 }
+
+// SmallestCount returns the smallest count, at most y, whose surprise reaches need;
+// surprise must not fall.
+func SmallestCount(y uint64, need float64, surprise func(uint64) float64) uint64 {
+	lo, hi := uint64(0), y
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if surprise(mid) >= need {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
+}

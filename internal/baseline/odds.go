@@ -48,27 +48,3 @@ func binomialOdds(c, x, p, q float64) float64 {
 	}
 	return c*math.Log10(p/q) + (x-c)*(math.Log1p(-p)-math.Log1p(-q))/math.Ln10
 }
-
-// SecondMomentSD is the standard deviation of Duffield's second estimator for
-// one connection of k packets (reference values, section 1).
-func SecondMomentSD(n uint32, k float64) float64 {
-	p := 1 / float64(n)
-	syn := p * math.Pow(1-p, k-1)
-	m2 := float64(n)*float64(n)*syn + (1 - math.Pow(1-p, k) - syn)
-	return math.Sqrt(math.Max(m2-1, 0))
-}
-
-// SmallestCount returns the smallest count, at most y, whose surprise reaches need;
-// surprise must not fall.
-func SmallestCount(y uint64, need float64, surprise func(uint64) float64) uint64 {
-	lo, hi := uint64(0), y
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if surprise(mid) >= need {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	return lo
-}

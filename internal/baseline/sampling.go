@@ -328,3 +328,12 @@ func unit(v float64) float64 {
 	}
 	return math.Min(v, 1)
 }
+
+// SecondMomentSD is the standard deviation of Duffield's second estimator for
+// one connection of k packets (reference values, section 1).
+func SecondMomentSD(n uint32, k float64) float64 {
+	p := 1 / float64(n)
+	syn := p * math.Pow(1-p, k-1)
+	m2 := float64(n)*float64(n)*syn + (1 - math.Pow(1-p, k) - syn)
+	return math.Sqrt(math.Max(m2-1, 0))
+}

@@ -235,7 +235,7 @@ func (a *activity) aggregateRule(d *Detector, r *resource, h horizon, t int64, e
 
 // longer is how many times as long as a login the connections are from which a
 // crowd must be told: those of sessions; those of automation where its habits are
-// not known at all, on the first day of a service, and of a machine that logs in
+// not known at all, on the first day of a resource, and of a machine that logs in
 // to many.
 func (a *activity) longer(cold bool) float64 {
 	if a.svc.Family == service.SSH && (cold || a.Key.Out) {

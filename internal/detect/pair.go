@@ -40,9 +40,9 @@ const (
 	coldDays         = 3    // windows of a day from which a day is known
 	burstShare       = 0.8  // of connections, within one second
 	checkLength      = 0.95 // of the mean login
-	proof            = 2    // decimal odds that a young service must show, see shown
-	automation       = 2    // length of the connections of automation, in logins of SSH
-	sessions         = 20   // that of sessions, at least
+	proof            = 2    // decimal odds that a resource in its first week must show, see shown
+	automation       = 2    // connections of automation in packets, in logins of SSH (section 5: 24 to 13)
+	sessions         = 20   // likewise of sessions (section 3.3: 2 marks in more than 300 packets)
 	pairQuiet        = 30 * time.Minute
 )
 
@@ -197,7 +197,7 @@ func (a *activity) judgePair(d *Detector, r *resource, s seen, h horizon, t int6
 		return v, false
 	} else if young && !s.exact && a.svc.Family == service.SSH {
 		// Nobody's habits are known yet, and connections may be those of automation.
-		certain, m = a.shown(s, sessions), automation*m
+		certain, m, v.floor = a.shown(s, sessions), automation*m, automation*m
 	}
 	switch dark := h == day && a.days(r, t) < coldDays; {
 	case s.exact || v.phase != baseline.PhaseCold && !dark:
@@ -324,7 +324,7 @@ func (a *activity) check(s *seen, t int64) bool {
 }
 
 // shown reports whether thin samples themselves tell logins from connections
-// factor times as long. In the first week of a service that must be: what
+// factor times as long. In the first week of a resource that must be: what
 // automation and offices behind one address do there is not known, and what merely
 // does not look long is theirs more often than a guesser's.
 func (a *activity) shown(s seen, factor float64) bool {

@@ -358,3 +358,24 @@ func mustRaise(t *testing.T, fs []weir.Finding, want ...weir.AlertType) {
 }
 
 func byEnd(a, b weir.Contact) int { return cmp.Compare(a.End, b.End) }
+
+// TestDayIsToldAtOnce: what the window of a day alone can see is told within ten
+// minutes of the login that suffices, not at the end of a slot of four hours.
+func TestDayIsToldAtOnce(t *testing.T) {
+	s := newSite(1, 3)
+	const logins, gap = 110, 11 * time.Minute // six an hour: below the floor of the hour
+	for i := range logins {
+		s.one(5*time.Minute+time.Duration(i)*gap+time.Duration(s.rng.IntN(300))*time.Second, 2*time.Second, peerAt(1, 1), 22, login, false)
+	}
+	enough := t0 + int64(s.conns[99].at+s.conns[99].length) // the hundredth: the floor of the day
+	fs, _ := play(t, DefaultConfig(), observe(s.conns, 1, 1))
+	if len(fs) == 0 || fs[0].Type != weir.SSHIncomingOneToOne {
+		t.Fatalf("%d findings", len(fs))
+	}
+	if after := time.Duration(fs[0].At - enough); after < 0 || after > 10*time.Minute {
+		t.Errorf("told %v after the login that suffices", after)
+	}
+	if n := len(fs[0].Series); n == 0 || fs[0].Series[n-1].Time >= fs[0].At {
+		t.Errorf("the series has %d points and goes beyond the moment of the alert", n)
+	}
+}

@@ -81,10 +81,9 @@ func lateness() time.Duration { c := config.Default(); return c.Rules().Lateness
 
 // shuffled brings flows out of order: any permutation of those that end within a
 // stretch of time. Stretches are shorter than the lateness, so no flow ends by the
-// lateness or more before one that came earlier. The first flow of a resource keeps
-// its place, for a detector begins with the oldest pane that it has seen.
+// lateness or more before one that came earlier.
 func shuffled(seed uint64) stage {
-	rng, known := rand.New(rand.NewPCG(seed, 5)), map[netip.Addr]bool{}
+	rng := rand.New(rand.NewPCG(seed, 5))
 	var held []weir.Flow
 	var until int64
 	return func(out, in []weir.Flow, end bool) []weir.Flow {
@@ -93,12 +92,8 @@ func shuffled(seed uint64) stage {
 			out, held = append(out, held...), held[:0]
 		}
 		for i := range in {
-			if own, _ := sides(&in[i]); in[i].End >= until || !known[own] {
-				if release(); !known[own] {
-					known[own] = true
-					out = append(out, in[i])
-					continue
-				}
+			if in[i].End >= until {
+				release()
 				least := int64(lateness()) / 8
 				until = in[i].End + least + rng.Int64N(int64(lateness())-least)
 			}

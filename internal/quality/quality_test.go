@@ -77,9 +77,11 @@ func TestFull(t *testing.T) {
 // rules should keep: loud attacks are found, quiet machines stay quiet.
 func TestSmall(t *testing.T) {
 	sum := newTally()
-	small := []string{"web", "dns", "vpn", "db-pool", "k8s", "pair in", "flood", "crowd out"}
+	small := []string{"web", "dns", "vpn", "db-pool", "k8s", "bastion", "ansible", "monitored", "pair in", "flood", "crowd out"}
 	list := cells([]uint32{1000}, 1, false, func(name string) bool { return slices.Contains(small, name) })
-	list = append(list, cells([]uint32{1}, 1, false, func(name string) bool { return slices.Contains([]string{"web", "vpn", "pair in", "pair out"}, name) })...)
+	list = append(list, cells([]uint32{1}, 1, false, func(name string) bool { return slices.Contains([]string{"web", "vpn", "monitored", "pair in", "pair out"}, name) })...)
+	// The second has a night that is busier than what was learnt in the day before.
+	list = append(list, cells([]uint32{1000}, 2, false, func(name string) bool { return name == "git" })...)
 	runAll(t, list, sum.take)
 	for _, n := range []uint32{1, 1000} {
 		loud := sum.pool(func(l level) bool { return l.n == n && l.factor == 2 && l.when == later })
@@ -90,7 +92,7 @@ func TestSmall(t *testing.T) {
 		if low.all < 7 || low.recall() > 0.9 {
 			t.Errorf("1:%d: %d of %d attacks at half the reach were found: the reach is no longer that of the page", n, low.found, low.all)
 		}
-		if wrong := sum.sum(func(k falseKey) bool { return k.n == n && k.when == later }); wrong > 1 {
+		if wrong := sum.sum(func(k falseKey) bool { return k.n == n }); wrong > 0 {
 			t.Errorf("1:%d: %d false alerts on quiet machines: %v", n, wrong, sum.wrong)
 		}
 	}
