@@ -79,7 +79,9 @@ func TestSmall(t *testing.T) {
 	sum := newTally()
 	small := []string{"web", "dns", "vpn", "db-pool", "k8s", "bastion", "ansible", "monitored", "pair in", "flood", "crowd out"}
 	list := cells([]uint32{1000}, 1, false, func(name string) bool { return slices.Contains(small, name) })
-	list = append(list, cells([]uint32{1}, 1, false, func(name string) bool { return slices.Contains([]string{"web", "vpn", "monitored", "pair in", "pair out"}, name) })...)
+	list = append(list, cells([]uint32{1}, 1, false, func(name string) bool {
+		return slices.Contains([]string{"web", "vpn", "monitored", "pair in", "pair out"}, name)
+	})...)
 	// The second has a night that is busier than what was learnt in the day before.
 	list = append(list, cells([]uint32{1000}, 2, false, func(name string) bool { return name == "git" })...)
 	runAll(t, list, sum.take)
