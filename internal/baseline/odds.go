@@ -10,7 +10,7 @@ const mostRepeats = 0.99
 type Connections struct {
 	N       uint32  // sampling interval
 	Packets uint64  // sampled client packets
-	Ports   uint64  // distinct client ports of them
+	Ports   uint64  // distinct client ports of them, 0 where they tell nothing
 	Chance  float64 // packets that share a port with another connection by chance
 	// Marks are the control packets among Of packets, PerConnection of which a
 	// connection has. Without flags Of is 0, and nothing follows from marks.
@@ -30,9 +30,12 @@ func (e *Connections) Odds(k, factor float64) float64 {
 	if e.Packets == 0 || !(k > 1) || !(factor > 1) {
 		return 0
 	}
-	x := float64(e.Packets)
-	repeats := func(k float64) float64 { return math.Min(1-RhoExpected(e.N, k)+e.Chance/x, mostRepeats) }
-	odds := binomialOdds(float64(e.Packets-min(e.Ports, e.Packets)), x, repeats(k), repeats(k*factor))
+	odds := 0.0
+	if e.Ports > 0 {
+		x := float64(e.Packets)
+		repeats := func(k float64) float64 { return math.Min(1-RhoExpected(e.N, k)+e.Chance/x, mostRepeats) }
+		odds = binomialOdds(float64(e.Packets-min(e.Ports, e.Packets)), x, repeats(k), repeats(k*factor))
+	}
 	if e.Of > 0 {
 		share := func(k float64) float64 { return math.Min(e.PerConnection/k, 0.5) }
 		odds += binomialOdds(float64(min(e.Marks, e.Of)), float64(e.Of), share(k), share(k*factor))

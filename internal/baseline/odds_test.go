@@ -22,6 +22,8 @@ func TestOdds(t *testing.T) {
 		{"ports", Connections{N: 2, Packets: 4, Ports: 3}, 2, 2, 3*0.204120 - 0.327359},
 		// A repeat that chance explains speaks less against: 1/4 + 1/4 and 17/32 + 1/4.
 		{"chance", Connections{N: 2, Packets: 4, Ports: 3, Chance: 1}, 2, 2, 3*math.Log10(0.5/0.21875) + math.Log10(0.5/0.78125)},
+		// Ports that tell nothing leave the marks.
+		{"no ports", Connections{N: 2, Packets: 10, Marks: 2, Of: 10, PerConnection: 2}, 10, 10, 2 - 8*0.088136},
 		{"nothing", Connections{N: 2}, 2, 2, 0},
 		{"no factor", Connections{N: 2, Packets: 4, Ports: 3}, 2, 1, 0},
 	} {

@@ -332,8 +332,10 @@ func (a *activity) shown(s seen, factor float64) bool {
 	if s.c.Has(weir.HasFlags) {
 		e.Marks, e.Of = s.c.Ctl, s.c.Xf
 	}
-	if marks.Reused(e.Ports, e.Packets, s.c.Syn) { // one port for all connections says nothing of their length
-		e.Ports = e.Packets
+	if s.c.Joined || marks.Reused(e.Ports, e.Packets, s.c.Syn) {
+		// One port for all connections says nothing of their length, nor do ports that
+		// several exporters sampled, as much as of each is not known.
+		e.Ports = 0
 	}
 	if s.squares > 0 && e.Of > 0 { // of a crowd, peers that show nothing but a SYN are left out
 		e.Marks, e.Of, e.PerConnection = e.Marks-s.c.Syn, e.Of-s.c.Syn, marks.PerLogin-1
